@@ -1,0 +1,248 @@
+# Copyright (c) 2026, the pgflex.migrate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ._errors import ModuleFailure, doing
+
+# The first name is azure.azcollection's, the second azure-identity's; the first that is set counts.
+ENVIRONMENT = {
+    "subscription_id": ("AZURE_SUBSCRIPTION_ID",),
+    "tenant": ("AZURE_TENANT", "AZURE_TENANT_ID"),
+    "client_id": ("AZURE_CLIENT_ID",),
+    "secret": ("AZURE_SECRET", "AZURE_CLIENT_SECRET"),
+    "auth_source": ("ANSIBLE_AZURE_AUTH_SOURCE",),
+    "profile": ("AZURE_PROFILE",),
+    "cloud_environment": ("AZURE_CLOUD_ENVIRONMENT", "ANSIBLE_AZURE_CLOUD_ENVIRONMENT"),
+}
+NAMES = tuple(ENVIRONMENT)
+SECRET_SOURCES = ("env", "credential_file")
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The endpoints of one Azure cloud; `discovery` says whether Entra's public instance discovery knows it."""
+
+    resource_manager: str
+    authority: str
+    graph: str
+    discovery: bool = True
+
+    @property
+    def arm_scope(self) -> str:
+        return f"{self.resource_manager}/.default"
+
+    @property
+    def graph_scope(self) -> str:
+        return f"{self.graph}/.default"
+
+
+CLOUDS = {
+    "azurecloud": Cloud(
+        "https://management.azure.com", "https://login.microsoftonline.com", "https://graph.microsoft.com"
+    ),
+    "azurechinacloud": Cloud(
+        "https://management.chinacloudapi.cn",
+        "https://login.chinacloudapi.cn",
+        "https://microsoftgraph.chinacloudapi.cn",
+    ),
+    "azureusgovernment": Cloud(
+        "https://management.usgovcloudapi.net", "https://login.microsoftonline.us", "https://graph.microsoft.us"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """Everything that decides who signs in where. Made without any request."""
+
+    source: str
+    subscription_id: str | None
+    tenant: str | None
+    client_id: str | None
+    secret: str | None
+    cloud_environment: str
+
+    def require_subscription(self) -> str:
+        if not self.subscription_id:
+            raise ModuleFailure(
+                "subscription_id is missing: give the option, AZURE_SUBSCRIPTION_ID, or a profile that has it.",
+                code="MissingSubscription",
+            )
+        return self.subscription_id
+
+
+def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for name, variables in ENVIRONMENT.items():
+        value = next((environ[variable] for variable in variables if environ.get(variable)), None)
+        if value:
+            found[name] = value
+    return found
+
+
+def read_profile(profile: str) -> dict[str, str]:
+    """The section `profile` of ~/.azure/credentials, empty where there is none."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(Path("~/.azure/credentials").expanduser())
+    return dict(parser[profile]) if parser.has_section(profile) else {}
+
+
+def cli_account(environ: Mapping[str, str]) -> dict[str, str]:
+    """Subscription and tenant that `az account set` chose last, empty where az has not signed in."""
+    folder = Path(environ.get("AZURE_CONFIG_DIR") or "~/.azure").expanduser()
+    try:
+        text = (folder / "azureProfile.json").read_text(encoding="utf-8-sig")
+    except OSError:
+        return {}
+    for account in json.loads(text).get("subscriptions", []):
+        if account.get("isDefault"):
+            return {"subscription_id": account["id"], "tenant": account["tenantId"]}
+    return {}
+
+
+def resolve(
+    params: Mapping[str, Any],
+    environ: Mapping[str, str],
+    profile_of: Callable[[str], dict[str, str]] = read_profile,
+    account_of: Callable[[Mapping[str, str]], dict[str, str]] = cli_account,
+) -> SignIn:
+    """Which identity the options, the environment and the files of this user mean, in that order, without a request.
+
+    `auto` takes the first of: a client_id and secret given as options, the environment, the profile in
+    ~/.azure/credentials, the account that az signed in with.
+    """
+    options = {name: params[name] for name in NAMES if params.get(name)}
+    env = from_environment(environ)
+    source = options.get("auth_source") or env.get("auth_source") or "auto"
+    profile_name = options.get("profile") or env.get("profile") or "default"
+    profile = profile_of(profile_name) if source in ("auto", "credential_file") else {}
+    if source == "auto":
+        source = _first_source(options, env, profile, environ)
+    if source == "credential_file" and not profile:
+        raise ModuleFailure(
+            f"profile {profile_name!r} is not in ~/.azure/credentials.", code="MissingCredentials", hint=_HOW
+        )
+    values = {
+        "options": {**env, **options},
+        "env": {**env, **options},
+        "credential_file": {**env, **profile, **options},
+        "cli": {**account_of(environ), **_without_client(env), **_without_client(options)},
+    }.get(source, {**env, **options})
+    sign_in = SignIn(
+        source=source,
+        subscription_id=values.get("subscription_id"),
+        tenant=values.get("tenant"),
+        client_id=values.get("client_id"),
+        secret=values.get("secret"),
+        cloud_environment=values.get("cloud_environment") or "AzureCloud",
+    )
+    _validate(sign_in)
+    return sign_in
+
+
+_HOW = (
+    "Give client_id, secret and tenant, set AZURE_CLIENT_ID, AZURE_SECRET and AZURE_TENANT, "
+    "write a profile into ~/.azure/credentials, or sign in with az login."
+)
+
+
+def _without_client(values: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if name not in ("client_id", "secret")}
+
+
+def _first_source(
+    options: Mapping[str, str], env: Mapping[str, str], profile: Mapping[str, str], environ: Mapping[str, str]
+) -> str:
+    if options.get("client_id") and options.get("secret"):
+        return "options"
+    if env.get("client_id") and (env.get("secret") or options.get("secret")):
+        return "env"
+    if environ.get("AZURE_FEDERATED_TOKEN_FILE") and env.get("client_id"):
+        return "workload_identity"
+    if profile.get("client_id"):
+        return "credential_file"
+    return "cli"
+
+
+def _validate(sign_in: SignIn) -> None:
+    if sign_in.source in ("options", *SECRET_SOURCES):
+        missing = [name for name in ("client_id", "secret", "tenant") if not getattr(sign_in, name)]
+        if missing:
+            raise ModuleFailure(
+                f"Sign-in with auth_source {sign_in.source} lacks {', '.join(missing)}.",
+                code="MissingCredentials",
+                hint=_HOW,
+            )
+    cloud = sign_in.cloud_environment
+    if cloud.lower() not in CLOUDS and not cloud.startswith("https://"):
+        raise ModuleFailure(
+            f"cloud_environment {cloud!r} is neither a cloud's name ({', '.join(CLOUD_NAMES)}) nor an https:// metadata URL.",
+            code="UnknownCloud",
+        )
+
+
+CLOUD_NAMES = ("AzureCloud", "AzureChinaCloud", "AzureUSGovernment")
+
+
+def cloud_of(name: str) -> Cloud:
+    """A known cloud by name, any other by what its metadata URL answers (one request)."""
+    known = CLOUDS.get(name.lower())
+    return known or _cloud_from_metadata(name.rstrip("/"))
+
+
+def _cloud_from_metadata(url: str) -> Cloud:
+    from azure.core import PipelineClient
+    from azure.core.rest import HttpRequest
+
+    client: Any = PipelineClient(url)
+    request = HttpRequest("GET", f"{url}/metadata/endpoints", params={"api-version": "2022-09-01"})
+    with doing(f"read the cloud's metadata at {url} (option cloud_environment)"):
+        answer = client.send_request(request)
+        answer.raise_for_status()
+        body = answer.json()
+    # Older api-versions answer with a list of clouds, of which the first is the one asked.
+    found = body[0] if isinstance(body, list) else body
+    try:
+        return Cloud(
+            resource_manager=(found.get("resourceManager") or url).rstrip("/"),
+            authority=found["authentication"]["loginEndpoint"].rstrip("/"),
+            graph=(found.get("microsoftGraphResourceId") or found["graphAudience"]).rstrip("/"),
+            discovery=False,
+        )
+    except (KeyError, AttributeError) as error:
+        raise ModuleFailure(
+            f"cloud_environment {url} answers, but not with a cloud's metadata: {error} is missing.",
+            code="UnknownCloud",
+        ) from error
+
+
+def credential_of(sign_in: SignIn, cloud: Cloud) -> Any:
+    """The azure-identity credential for a sign-in; makes no request by itself."""
+    from azure import identity
+
+    where: dict[str, Any] = {"authority": cloud.authority}
+    if not cloud.discovery:
+        where["disable_instance_discovery"] = True
+    if sign_in.source == "cli":
+        return identity.AzureCliCredential(tenant_id=sign_in.tenant or "")
+    if sign_in.source == "msi":
+        return identity.ManagedIdentityCredential(client_id=sign_in.client_id)
+    if sign_in.source == "workload_identity":
+        ids = {"tenant_id": sign_in.tenant, "client_id": sign_in.client_id}
+        # Left out, azure-identity takes them from the environment itself.
+        return identity.WorkloadIdentityCredential(**{k: v for k, v in ids.items() if v}, **where)
+    return identity.ClientSecretCredential(sign_in.tenant or "", sign_in.client_id or "", sign_in.secret or "", **where)
+
+
+def sign_in_of(params: Mapping[str, Any]) -> SignIn:
+    return resolve(params, os.environ)

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, the pgflex.migrate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from ._auth import SignIn
+
+# A token is fetched anew when it would end within this time; azure-core asks for the same margin.
+MARGIN = 300
+
+
+class SharedToken:
+    """A credential whose tokens the workers of one run share, in a file that only this user can read.
+
+    Without a path it keeps them in memory, which is all that an ordinary module needs.
+    """
+
+    def __init__(self, credential: Any, sign_in: SignIn, path: str | None) -> None:
+        self._credential = credential
+        # Two sign-ins never share a token; the digest keeps the secret itself out of the file.
+        self._who = hashlib.sha256(repr(sign_in).encode()).hexdigest()
+        self._path = path
+        self._memory: dict[str, Any] = {}
+
+    def get_token(self, *scopes: str, **options: Any) -> Any:
+        """azure-core's TokenCredential: a token for the scopes, from the file where it still lasts."""
+        from azure.core.credentials import AccessToken
+
+        # A claims challenge means that the service refuses the token we have.
+        if options.get("claims"):
+            return self._credential.get_token(*scopes, **options)
+        key = f"{self._who} {' '.join(scopes)}"
+        kept = self._memory.get(key)
+        if kept is None or kept[1] < time.time() + MARGIN:
+            with self._locked() as shared:
+                kept = shared.get(key)
+                if kept is None or kept[1] < time.time() + MARGIN:
+                    kept = list(self._credential.get_token(*scopes, **options)[:2])
+                    shared[key] = kept
+            self._memory[key] = kept
+        return AccessToken(*kept)
+
+    def close(self) -> None:
+        with contextlib.suppress(AttributeError):
+            self._credential.close()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[dict[str, Any]]:
+        """The file's tokens, under a lock, written back afterwards; so one worker signs in and the others wait for it."""
+        if self._path is None:
+            yield self._memory
+            return
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(handle, "r+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            shared = json.loads(file.read() or "{}")
+            before = dict(shared)
+            yield shared
+            if shared != before:
+                file.seek(0)
+                file.truncate()
+                json.dump(shared, file)
