@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+BIN := .venv/bin
+READY := .venv/.ready
+STEP := scripts/step
+PYTEST := $(BIN)/python -m pytest -q
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build/collections
+# What Ansible keeps for itself stays in here, and no setting of the user's changes what the tests see.
+export ANSIBLE_HOME := $(CURDIR)/.build/ansible
+export ANSIBLE_CONFIG := /dev/null
+# Ansible refuses to run without a UTF-8 locale, and a small machine has none set.
+export LC_ALL := C.UTF-8
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(READY) ## a whole migration in the lab, from nothing to the proof that every row arrived
+	@demo/run.sh
+
+.PHONY: test
+test: $(READY) ## everything that CI runs: lint, sanity, old and new ansible-core, all tests
+	@$(MAKE) -j2 --output-sync=target lint sanity
+	@$(MAKE) test-matrix
+	@$(PYTEST)
+
+.PHONY: venv
+venv: $(READY) ## .venv with the pinned requirements; PostgreSQL from the distribution where it is missing
+
+$(READY): requirements.txt $(wildcard tests/requirements/*.txt) scripts/setup
+	@scripts/setup
+
+.PHONY: lab
+lab: $(READY) ## start the lab and print the environment to use it: eval "$$(make lab)"
+	@PYTHONPATH=tests/lab $(BIN)/python -m pgflex_lab start
+
+.PHONY: lab-stop
+lab-stop: $(READY) ## stop the lab and its PostgreSQL servers
+	@PYTHONPATH=tests/lab $(BIN)/python -m pgflex_lab stop
+
+.PHONY: unit
+unit: $(READY) ## unit tests: no network, no lab
+	@$(PYTEST) tests/unit
+
+.PHONY: lab-test
+lab-test: $(READY) ## the lab's own tests
+	@$(PYTEST) tests/lab
+
+.PHONY: integration
+integration: $(READY) ## playbooks, roles and modules against the lab
+	@$(PYTEST) tests/integration
+
+.PHONY: coverage
+coverage: $(READY) ## unit tests with the lines of plugins/ that they did not reach
+	@$(PYTEST) tests/unit --cov --cov-report=term-missing:skip-covered
+
+LINTS := lint-ruff lint-format lint-mypy lint-yaml lint-ansible lint-docs lint-changelog lint-shell
+
+.PHONY: lint $(LINTS)
+lint: $(LINTS) ## style, types, documentation, playbooks, shell scripts
+
+lint-ruff: $(READY)
+	@$(STEP) 'ruff check' $(BIN)/ruff check --no-cache
+
+lint-format: $(READY)
+	@$(STEP) 'ruff format' $(BIN)/ruff format --check --no-cache
+
+lint-mypy: $(READY)
+	@$(STEP) 'mypy --strict' $(BIN)/mypy
+
+lint-yaml: $(READY)
+	@$(STEP) yamllint $(BIN)/yamllint --strict .
+
+lint-ansible: $(READY)
+	@$(STEP) ansible-lint $(BIN)/ansible-lint --offline --nocolor
+
+lint-docs: $(READY)
+	@$(STEP) antsibull-docs $(BIN)/antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck .
+
+lint-changelog: $(READY)
+	@$(STEP) antsibull-changelog $(BIN)/antsibull-changelog lint
+
+lint-shell: $(READY)
+	@$(STEP) shellcheck $(BIN)/shellcheck $$(git grep -lE '^#!.*\b(ba)?sh$$')
+
+.PHONY: sanity
+sanity: $(READY) ## ansible-test sanity, in a virtual environment
+	@$(STEP) 'ansible-test sanity' scripts/sanity
+
+.PHONY: test-matrix
+test-matrix: $(READY) ## unit tests and a playbook on the oldest and the newest ansible-core
+	@scripts/matrix
+
+.PHONY: format
+format: $(READY) ## format the Python files
+	@$(BIN)/ruff check --no-cache --fix-only --quiet
+	@$(BIN)/ruff format --no-cache
+
+.PHONY: build
+build: $(READY) ## the collection as an archive, in .build
+	@$(BIN)/ansible-galaxy collection build --force --output-path .build
+
+.PHONY: lock
+lock: $(READY) ## write the newest versions into constraints.txt; needs python3.11, 3.12 and 3.13
+	@$(BIN)/python scripts/lock.py python3.11 python3.12 python3.13
+
+.PHONY: clean
+clean: ## remove all that make made here; stops the lab first
+	@if [[ -e $(READY) ]]; then $(MAKE) lab-stop || true; fi
+	@rm -rf .build .venv .pytest_cache .mypy_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
