@@ -87,18 +87,25 @@ def until(
         pause(min(deadline.left, interval * random.uniform(0.8, 1.2)))
 
 
-def retry_on(codes: frozenset[str], call: Callable[[], T], *, timeout: float, first_pause: float = 1.0) -> T:
-    """Calls again while the service answers with one of `codes`, with doubling pauses up to 15 s, for `timeout` seconds.
+def retry_on(
+    refusals: frozenset[str] | Callable[[Exception], bool],
+    call: Callable[[], T],
+    *,
+    timeout: float,
+    first_pause: float = 1.0,
+) -> T:
+    """Calls again while the service refuses in one of these ways, with doubling pauses up to 15 s, for `timeout` seconds.
 
-    The last refusal is raised as it is.
+    `refusals` are the service's codes, or a function for what has no code of its own. The last refusal is raised as it is.
     """
+    passes = refusals if callable(refusals) else lambda error: code_of(error) in refusals
     deadline = Deadline(timeout)
     step = first_pause
     while True:
         try:
             return call()
         except service_errors() as error:
-            if code_of(error) not in codes or deadline.over:
+            if not passes(error) or deadline.over:
                 raise
         pause(min(deadline.left, step * random.uniform(0.8, 1.2)))
         step = min(15.0, step * 2)

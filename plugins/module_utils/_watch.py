@@ -1,0 +1,205 @@
+# Copyright (c) 2026, the pgflex.migrate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from ._errors import service_errors, status_of, translate
+from ._estimate import base_copy_seconds, clock, remaining
+from ._parallel import each
+from ._states import explain, final, next_interval, open_databases, ready_for_cutover, tables, waits_for
+from ._wait import Deadline, pause
+
+Fetch = Callable[[], dict[str, Any] | None]
+# A migration made a moment ago may not be found by the next request; after so many looks it is really not there.
+LOOKS_UNTIL_MISSING = 3
+# How often a line comes although nothing but the clock has changed, in seconds.
+SIGN_OF_LIFE = 30.0
+
+
+@dataclass
+class Watched:
+    """One migration that is waited for, and what was seen of it."""
+
+    label: str
+    name: str
+    target: str
+    fetch: Fetch
+    size_gb: float | None = None
+    found: dict[str, Any] | None = None
+    outcome: str = "watching"
+    message: str | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+    started: float = 0.0
+    due: float = 0.0
+    told: float = 0.0
+    misses: int = 0
+    shown: str = ""
+    copying_since: float | None = None
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+    def result(self) -> dict[str, Any]:
+        return {
+            "label": self.label,
+            "name": self.name,
+            "server_name": self.target,
+            "outcome": self.outcome,
+            "message": self.message,
+            "seconds": round(self.elapsed, 1),
+            "history": self.history,
+            "ready_since": next((row["at"] for row in self.history if row["ready"]), None),
+            "migration": self.found,
+        }
+
+
+class Watch:
+    """Looks at many migrations until each has come where it is awaited, with one request for each look."""
+
+    def __init__(
+        self,
+        watched: list[Watched],
+        *,
+        until_cutover: bool,
+        timeout: float,
+        least: float,
+        most: float,
+        report: Callable[[str], None],
+    ) -> None:
+        self.watched = watched
+        self.until_cutover = until_cutover
+        self.deadline = Deadline(timeout)
+        self.least, self.most = least, most
+        self.report = report
+
+    def run(self, *, once: bool = False) -> list[dict[str, Any]]:
+        """Their results; `once` looks a single time and leaves the rest as it is."""
+        for row in self.watched:
+            row.started = time.monotonic()
+        while True:
+            now = time.monotonic()
+            open_rows = [row for row in self.watched if row.outcome == "watching"]
+            each(self._look, [row for row in open_rows if row.due <= now])
+            open_rows = [row for row in self.watched if row.outcome == "watching"]
+            if not open_rows or once:
+                break
+            if self.deadline.over:
+                self._give_up(open_rows)
+                break
+            pause(min(self.deadline.left, max(0.05, min(row.due for row in open_rows) - time.monotonic())))
+        return [row.result() for row in self.watched]
+
+    def _look(self, row: Watched) -> None:
+        try:
+            found = row.fetch()
+        except service_errors() as error:
+            self._failed_look(row, error)
+            return
+        if found is None:
+            row.misses += 1
+            row.due = time.monotonic() + self.least
+            if row.misses >= LOOKS_UNTIL_MISSING:
+                row.outcome, row.message = "missing", f"There is no migration {row.name} to {row.target}."
+            return
+        row.misses, row.found = 0, found
+        row.due = time.monotonic() + next_interval(found, row.elapsed, self.least, self.most)
+        self._note(row, found)
+        row.outcome, row.message = self._judge(found)
+        self._tell(row, found)
+
+    def _failed_look(self, row: Watched, error: Exception) -> None:
+        failure = translate(error, f"read the migration {row.name} to {row.target}")
+        row.due = time.monotonic() + self.least
+        if status_of(error) in (401, 403):
+            row.outcome, row.message = "unreadable", failure.message
+            return
+        # Azure goes on whether it can be seen or not, so anything that may pass is waited out.
+        row.message = failure.message
+        self.report(f"{row.label}: {failure.message}")
+
+    def _note(self, row: Watched, found: dict[str, Any]) -> None:
+        here = (found["state"], found["substate"])
+        if row.history and (row.history[-1]["state"], row.history[-1]["substate"]) == here:
+            return
+        if found["substate"] == "MigratingData" and row.copying_since is None:
+            row.copying_since = time.monotonic()
+        row.history.append(
+            {
+                "state": found["state"],
+                "substate": found["substate"],
+                "at": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+                "seconds": round(row.elapsed, 1),
+                "ready": ready_for_cutover(found),
+            }
+        )
+
+    def _judge(self, found: dict[str, Any]) -> tuple[str, str | None]:
+        if final(found):
+            outcome = {"Succeeded": "succeeded", "Canceled": "canceled"}.get(found["state"], "failed")
+            return outcome, None if outcome == "succeeded" else explain(found)
+        if self.until_cutover and ready_for_cutover(found):
+            return "ready", None
+        waiting = waits_for(found)
+        if waiting:
+            return "waiting", f"It waits for {waiting[1]}: give the option {waiting[0]} to pgflex.migrate.migration."
+        return "watching", None
+
+    def _give_up(self, rows: list[Watched]) -> None:
+        for row in rows:
+            state = f"{row.found['state']}, {row.found['substate']}" if row.found else "never seen"
+            row.outcome = "timeout"
+            row.message = (
+                f"Not there after {self.deadline.elapsed:.0f} s (wait_timeout {self.deadline.seconds:.0f} s), last state {state}. "
+                "The migration goes on in Azure; run again to go on watching."
+            )
+
+    def _tell(self, row: Watched, found: dict[str, Any]) -> None:
+        lines = progress(row, found)
+        # Times change at every look; a line is worth it when anything else has.
+        gist = "\n".join(lines[1:]) + f"{found['state']}{found['substate']}"
+        now = time.monotonic()
+        if gist == row.shown and now - row.told < SIGN_OF_LIFE:
+            return
+        row.shown, row.told = gist, now
+        for line in lines:
+            self.report(line)
+
+
+def progress(row: Watched, found: dict[str, Any]) -> list[str]:
+    """What a user reads of a migration at one look, for 80 columns: a line for it and one for each open database."""
+    where = found["substate"] if found["substate"] and not final(found) else found["state"]
+    left = _left(row, found)
+    about = f", about {clock(left)} left" if left is not None else ""
+    lines = [f"{row.label}: {where}, {clock(row.elapsed)} elapsed{about}"]
+    for database in open_databases(found):
+        done, total = tables(database)
+        if not total:
+            continue
+        parts = [f"{done}/{total} tables"]
+        if database["tables_loading"]:
+            parts.append(f"{database['tables_loading']} loading")
+        if database["tables_errored"]:
+            parts.append(f"{database['tables_errored']} in error")
+        if database["applied_changes"] or database["incoming_changes"]:
+            parts.append(f"{database['applied_changes'] or 0} changes applied")
+        if database["latency"] is not None and not (found.get("migration_mode") or "").lower() == "offline":
+            parts.append(f"{database['latency']} s behind")
+        lines.append(f"  {database['name']}: {', '.join(parts)}")
+    return lines
+
+
+def _left(row: Watched, found: dict[str, Any]) -> float | None:
+    if found["substate"] != "MigratingData" or row.copying_since is None:
+        return None
+    counts = [tables(database) for database in found["databases"]]
+    expected = base_copy_seconds(row.size_gb) if row.size_gb else None
+    elapsed = time.monotonic() - row.copying_since
+    return remaining(sum(done for done, _ in counts), sum(total for _, total in counts), elapsed, expected)
