@@ -11,7 +11,8 @@ from typing import Literal
 
 Side = Literal["source", "target"]
 # "tried" with nothing after it, and "unknown", are the same to a reader: the answer to COMMIT never came.
-What = Literal["tried", "acknowledged", "rejected", "unknown", "read_only"]
+# "interrupted" is what applications are used to (session ended before COMMIT, database read-only), "rejected" is not.
+What = Literal["tried", "acknowledged", "interrupted", "rejected", "unknown", "read_only"]
 
 
 class Journal:
@@ -40,6 +41,9 @@ class Record:
     first_target_write: float | None = None
     longest_pause: float = 0.0
 
+    def count(self, side: Side) -> int:
+        return list(self.acknowledged.values()).count(side)
+
     @property
     def downtime(self) -> float | None:
         if self.last_source_write is None or self.first_target_write is None:
@@ -63,6 +67,8 @@ def _take(record: Record, entry: dict[str, object]) -> None:
         record.read_only_at = record.read_only_at or at
     elif what == "tried":
         record.unknown.add(number)
+    elif what == "interrupted":
+        record.unknown.discard(number)
     elif what == "rejected":
         record.unknown.discard(number)
         reason = str(entry["reason"])

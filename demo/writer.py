@@ -23,6 +23,7 @@ from journal import Journal, Side
 DEFAULT_RATE = 150
 RECONNECT_SECONDS = 0.1
 LATE_SECONDS = 0.5
+READ_ONLY = "25006"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -91,7 +92,7 @@ class Writer:
         while not (leave.is_set() or connection.broken):
             self._pace()
             self._number += 1
-            if self._attempt(connection, side) == "25006":
+            if self._attempt(connection, side) == READ_ONLY:
                 return
 
     def _pace(self) -> None:
@@ -112,8 +113,9 @@ class Writer:
             if committing and connection.broken:
                 self._journal.note("unknown", side, self._number)
             else:
+                expected = connection.broken or error.sqlstate == READ_ONLY
                 reason = error.diag.message_primary or str(error)
-                self._journal.note("rejected", side, self._number, reason)
+                self._journal.note("interrupted" if expected else "rejected", side, self._number, reason)
             if not connection.broken:
                 connection.rollback()
             return error.sqlstate

@@ -12,8 +12,6 @@ from typing import Any
 
 import psycopg
 
-DEMO = Path(__file__).resolve().parents[2] / "demo"
-
 ADMIN = "shopadmin"
 PASSWORD = "only-here"
 

@@ -3,51 +3,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from demo_servers import ADMIN, DEMO, PASSWORD, Server
+from demo_servers import ADMIN, PASSWORD, Server
 
-from journal import Journal, Record, read_journal
+from application import Application
+from journal import Journal, read_journal
 from loader import load
 from proof import prove
 
-
-class Application:
-    def __init__(self, journal: Path, source: dict[str, Any]) -> None:
-        self.journal = journal
-        command = [sys.executable, str(DEMO / "writer.py"), "--journal", str(journal), "--rate", "300"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
-        self.say({"source": source})
-
-    def say(self, line: dict[str, Any]) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(line) + "\n")
-        self.process.stdin.flush()
-
-    def record(self) -> Record:
-        return read_journal(self.journal) if self.journal.exists() else Record()
-
-    def until(self, question: Callable[[Record], object]) -> Record:
-        deadline = time.monotonic() + 20
-        while not question(self.record()):
-            assert time.monotonic() < deadline, self.record()
-            time.sleep(0.05)
-        return self.record()
-
-    def end(self) -> Record:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(10)
-        return self.record()
+RATE = 300
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +36,9 @@ def source(servers: tuple[Server, Server], template: str) -> dict[str, Any]:
 
 @pytest.fixture
 def application(source: dict[str, Any], tmp_path: Path) -> Iterator[Application]:
-    application = Application(tmp_path / "journal", source)
+    application = Application(tmp_path / "journal", source, RATE)
     yield application
-    application.process.kill()
-    application.process.wait()
+    application.end()
 
 
 def service(server: Server, statement: str) -> None:
@@ -99,37 +69,40 @@ def copy(pair: tuple[Server, Server]) -> dict[str, Any]:
 
 
 def test_follows_the_database_and_loses_nothing(servers: tuple[Server, Server], application: Application) -> None:
-    application.until(lambda record: len(record.acknowledged) > 100)
+    application.wait_until(lambda record: len(record.acknowledged) > 100)
     stop_writes(servers[0])
-    stopped = application.until(lambda record: record.read_only_at)
+    stopped = application.wait_until(lambda record: record.read_only_at)
     assert set(stopped.acknowledged.values()) == {"source"}
     target = copy(servers)
-    application.say({"target": target})
-    application.until(lambda record: list(record.acknowledged.values()).count("target") > 100)
-    record = application.end()
+    application.move_to(target)
+    application.wait_until(lambda record: list(record.acknowledged.values()).count("target") > 100)
+    assert application.end() == 0
+    record = application.record()
     assert record.downtime and record.downtime > 0
     with psycopg.connect(**target) as connection:
         proof = prove(connection, record)
     assert proof.holds, proof.problems
     assert proof.acknowledged == len(record.acknowledged) > 200
+    assert record.rejected == {}
 
 
 def test_survives_a_restart_of_the_source(
     servers: tuple[Server, Server], source: dict[str, Any], application: Application
 ) -> None:
-    before = len(application.until(lambda record: len(record.acknowledged) > 50).acknowledged)
+    before = len(application.wait_until(lambda record: len(record.acknowledged) > 50).acknowledged)
     servers[0].restart()
-    application.until(lambda record: len(record.acknowledged) > before + 100)
-    record = application.end()
-    assert record.read_only_at is None and record.longest_pause > 0
+    application.wait_until(lambda record: len(record.acknowledged) > before + 100)
+    assert application.end() == 0
+    record = application.record()
+    assert record.read_only_at is None and record.longest_pause > 0 and record.rejected == {}
     with psycopg.connect(**source) as connection:
         assert prove(connection, record).holds
 
 
 def test_ends_when_its_starter_is_gone(application: Application) -> None:
-    application.until(lambda record: record.acknowledged)
-    application.end()
-    assert application.process.returncode == 0
+    application.wait_until(lambda record: record.acknowledged)
+    assert application.end() == 0
+    assert not application.record().unknown
 
 
 @pytest.mark.parametrize(
@@ -147,8 +120,9 @@ def test_ends_when_its_starter_is_gone(application: Application) -> None:
     ],
 )  # fmt: skip
 def test_proof_finds_damage(source: dict[str, Any], application: Application, damage: str, complaint: str) -> None:
-    application.until(lambda record: len(record.acknowledged) > 60)
-    record = application.end()
+    application.wait_until(lambda record: len(record.acknowledged) > 60)
+    assert application.end() == 0
+    record = application.record()
     with psycopg.connect(**source) as connection:
         assert prove(connection, record).holds
         connection.execute(damage.encode())
@@ -158,8 +132,9 @@ def test_proof_finds_damage(source: dict[str, Any], application: Application, da
 
 
 def test_unanswered_commits_count_only_whole(source: dict[str, Any], application: Application) -> None:
-    application.until(lambda record: len(record.acknowledged) > 60)
-    record = application.end()
+    application.wait_until(lambda record: len(record.acknowledged) > 60)
+    assert application.end() == 0
+    record = application.record()
     for number in (20, 21):
         del record.acknowledged[number]
         record.unknown.add(number)
@@ -172,19 +147,19 @@ def test_unanswered_commits_count_only_whole(source: dict[str, Any], application
 
 def test_journal_reads_back_what_was_noted(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal")
-    for number, what in enumerate(("acknowledged", "rejected", "unknown", "tried"), 1):
+    for number, what in enumerate(("acknowledged", "rejected", "unknown", "interrupted", "tried"), 1):
         journal.note("tried", "source", number)
         if what != "tried":
             journal.note(what, "source", number, "deadlock detected" if what == "rejected" else "")  # type: ignore[arg-type]
     journal.note("read_only", "source")
-    journal.note("tried", "target", 5)
-    journal.note("acknowledged", "target", 5)
+    journal.note("tried", "target", 6)
+    journal.note("acknowledged", "target", 6)
     journal.close()
     with (tmp_path / "journal").open("a") as file:
         file.write('{"what": "acknow')
     record = read_journal(tmp_path / "journal")
-    assert record.acknowledged == {1: "source", 5: "target"}
-    assert record.unknown == {3, 4}
+    assert record.acknowledged == {1: "source", 6: "target"}
+    assert record.unknown == {3, 5}
     assert record.rejected == {"deadlock detected": 1}
     assert record.read_only_at is not None
     assert record.downtime is not None and record.downtime >= 0

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab that the demo plays in, in a home of its own, and the processes that play in it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+# Where a later run finds a lab that was kept, or that a killed run left behind.
+RECORD = REPOSITORY / ".build" / "demo.json"
+START_SECONDS = 60
+STOP_SECONDS = 60
+
+
+class StageError(Exception):
+    """Something the demo cannot go on without; its text is for people."""
+
+
+class Stage:
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.lab = home / "lab"
+        self.environment: dict[str, str] = {}
+
+    @classmethod
+    def make(cls) -> Stage:
+        # Not in /tmp, which can be memory; open to be passed through, because the clusters run as another user.
+        home = Path(tempfile.mkdtemp(prefix="pgflex-demo-", dir="/var/tmp"))
+        home.chmod(0o711)
+        RECORD.parent.mkdir(exist_ok=True)
+        RECORD.write_text(json.dumps({"home": str(home), "pid": os.getpid()}))
+        return cls(home)
+
+    @classmethod
+    def kept(cls) -> Stage | None:
+        """What an earlier run left, if it is not running still."""
+        try:
+            record = json.loads(RECORD.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+        command = Path(f"/proc/{record['pid']}/cmdline")
+        if record["pid"] != os.getpid() and command.exists() and b"demo/run.py" in command.read_bytes():
+            raise StageError(f"another demo is running (process {record['pid']}); wait for it or end it")
+        return cls(Path(record["home"]))
+
+    def start(self) -> None:
+        self._lab("start", START_SECONDS)
+        for line in (self.lab / "env.sh").read_text().splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["export"]:
+                self.environment.update((name, value) for name, _, value in (word.partition("=") for word in words[1:]))
+
+    def remove(self) -> None:
+        """Ends the lab and takes away everything it wrote."""
+        if self.lab.exists():
+            self._lab("stop", STOP_SECONDS)
+        shutil.rmtree(self.home, ignore_errors=True)
+        RECORD.unlink(missing_ok=True)
+
+    def _lab(self, verb: str, timeout: float) -> None:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(REPOSITORY / "tests" / "lab"),
+            "PGFLEX_LAB_HOME": str(self.lab),
+        }
+        command = [sys.executable, "-m", "pgflex_lab", verb]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=timeout, start_new_session=True
+        )
+        if done.returncode:
+            raise StageError(f"the lab did not {verb}:\n{done.stderr.strip() or done.stdout.strip()}")
+
+
+class Playbook:
+    """ansible-playbook on this terminal."""
+
+    def __init__(
+        self, name: str, inventory: Path, variables: Mapping[str, str], environment: Mapping[str, str]
+    ) -> None:
+        command = [str(Path(sys.executable).parent / "ansible-playbook"), name, "-i", str(inventory)]
+        command += ["-e", json.dumps(dict(variables))]
+        self._process = subprocess.Popen(command, cwd=REPOSITORY, env={**os.environ, **environment})
+
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
+    def wait(self, seconds: float) -> int | None:
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def end(self) -> None:
+        """As Ctrl-C does, so that Ansible ends its own workers; harder when it does not listen."""
+        # After Ctrl-C on the terminal it is ending already, and a second one would stop it from tidying up.
+        self.wait(3)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            if self._process.poll() is not None:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+            self.wait(10)
