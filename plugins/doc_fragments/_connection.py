@@ -42,7 +42,8 @@ options:
       sslmode:
         description:
           - How much TLS to insist on, in the words of libpq.
-          - V(require) encrypts without looking at the certificate, V(verify-full) checks it against O(source.sslrootcert).
+          - V(require) encrypts without looking at the certificate, V(verify-full) checks it against
+            O(source.sslrootcert).
         type: str
         choices:
           - disable

@@ -93,9 +93,7 @@ def views_by_side(job: Job, names: Sequence[str]) -> dict[str, list[str]]:
     """The names of all materialized views, as `database.schema.view`, by side."""
     return {
         server.option: [
-            f"{name}.{schema}.{view}"
-            for name in names
-            for schema, view in materialized_views(server, name, job.scope)
+            f"{name}.{schema}.{view}" for name in names for schema, view in materialized_views(server, name, job.scope)
         ]
         for server in (job.source, job.target)
     }

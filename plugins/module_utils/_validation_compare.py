@@ -330,7 +330,8 @@ def sentence(databases: Sequence[Mapping[str, Any]]) -> str:
         partly = sum(bool(table["not_compared"]) for database in databases for table in database["tables"])
         rest = f", {skipped} tables were left out" if skipped else ""
         rest += f", columns of {partly} tables were left out" if partly else ""
-        return f"Every row is equal on both servers: {rows} rows of {tables} tables in {len(databases)} databases{rest}."
+        where = f"{tables} tables in {len(databases)} databases"
+        return f"Every row is equal on both servers: {rows} rows of {where}{rest}."
     shown = "; ".join(found[:NAMED_AT_MOST])
     more = f"; and {len(found) - NAMED_AT_MOST} more differences" if len(found) > NAMED_AT_MOST else ""
     verb = "could not be proved equal, writers moved them" if only_moved(databases) else "differ"

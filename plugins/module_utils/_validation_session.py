@@ -189,8 +189,9 @@ def read_catalog(session: Session) -> Catalog:
     fields: dict[int, list[tuple[str, int]]] = {}
     for oid, name, kind in session.rows(FIELDS):
         fields.setdefault(oid, []).append((name, kind))
-    for oid, *rest in session.rows(types_sql(version)):
-        found.types[oid] = Type(*rest, tuple(fields.get(oid, ())))
+    for oid, schema, name, kind, element, base, subtype in session.rows(types_sql(version)):
+        inner = tuple(fields.get(oid, ()))
+        found.types[oid] = Type(schema, name, kind, element=element, base=base, subtype=subtype, fields=inner)
     found.sequences = [Sequence(*row) for row in session.rows(sequences_sql(version))]
     for kind, sql in objects_sql(version).items():
         found.objects[kind] = [(schema, name) for schema, name in session.rows(sql)]

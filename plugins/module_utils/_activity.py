@@ -1,0 +1,143 @@
+# Copyright (c) 2026, the pgflex.migrate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ._postgres import APPLICATION_NAME
+from ._wait import pause
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+@dataclass(frozen=True)
+class ClientSession:
+    """A program's connection, of which a user without pg_read_all_stats sees only who and where."""
+
+    database: str
+    pid: int
+    user: str
+    application: str
+    client: str | None
+    has_transaction_id: bool
+    superuser: bool
+
+    def as_result(self) -> dict[str, Any]:
+        return {
+            "database": self.database,
+            "pid": self.pid,
+            "user": self.user,
+            "application_name": self.application,
+            "client": self.client,
+        }
+
+
+def sessions_sql(version: int) -> str:
+    """Other programs' connections to the databases %(databases)s, that began before %(before)s if given."""
+    kind = "AND coalesce(a.backend_type, 'client backend') = 'client backend'" if version >= 100000 else ""
+    return f"""
+SELECT a.datname::text, a.pid, coalesce(a.usename::text, ''), coalesce(a.application_name, ''), a.client_addr::text,
+       a.backend_xid IS NOT NULL, coalesce(r.rolsuper, false)
+  FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid
+ WHERE a.datname = ANY(%(databases)s) AND a.pid <> pg_backend_pid() {kind}
+   AND coalesce(a.application_name, '') <> %(own)s
+   AND a.pid NOT IN (SELECT w.pid FROM pg_stat_replication w WHERE w.pid IS NOT NULL)
+   AND (%(before)s::timestamptz IS NULL OR a.backend_start IS NULL OR a.backend_start < %(before)s::timestamptz)
+ ORDER BY a.pid"""
+
+
+def client_sessions(
+    connection: psycopg.Connection[Any], databases: Sequence[str], before: Any = None
+) -> list[ClientSession]:
+    values = {"databases": list(databases), "own": APPLICATION_NAME, "before": before}
+    found = connection.execute(sessions_sql(connection.info.server_version).encode(), values).fetchall()
+    return [ClientSession(*row) for row in found]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What is known of one moment: rows written so far by database, sessions, and where autovacuum is at work."""
+
+    rows: dict[str, int]
+    sessions: tuple[ClientSession, ...]
+    vacuumed: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A database that is still written to: by how many rows in the sample, and by whom as far as that can be seen."""
+
+    database: str
+    rows: int
+    sessions: tuple[ClientSession, ...]
+
+    def as_result(self) -> dict[str, Any]:
+        return {
+            "database": self.database,
+            "rows": self.rows,
+            "sessions": [session.as_result() for session in self.sessions],
+        }
+
+
+def writers(connection: psycopg.Connection[Any], databases: Sequence[str], sample_seconds: float) -> list[Writer]:
+    """The databases that are still written to; the connection can be to any database of the server.
+
+    PostgreSQL tells of a write up to a second later: `sample_seconds` below 2 misses some.
+    """
+    before = _sample(connection, databases)
+    pause(sample_seconds)
+    return list(judge(before, _sample(connection, databases), databases))
+
+
+def _sample(connection: psycopg.Connection[Any], databases: Sequence[str]) -> Sample:
+    # Inside a transaction the statistics would be those of its first look.
+    connection.execute("SELECT pg_stat_clear_snapshot()")
+    counters = connection.execute(
+        "SELECT datname::text, tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datname = ANY(%s)",
+        [list(databases)],
+    ).fetchall()
+    vacuums: list[Any] = []
+    if connection.info.server_version >= 100000:
+        vacuums = connection.execute(
+            "SELECT DISTINCT datname::text FROM pg_stat_activity "
+            "WHERE backend_type = 'autovacuum worker' AND datname IS NOT NULL"
+        ).fetchall()
+    return Sample(
+        rows={name: int(count or 0) for name, count in counters},
+        sessions=tuple(client_sessions(connection, databases)),
+        vacuumed=frozenset(name for (name,) in vacuums),
+    )
+
+
+def judge(before: Sample, after: Sample, databases: Sequence[str]) -> Iterator[Writer]:
+    """A session with a transaction id writes. Rows that were written between the samples tell of the others.
+
+    ANALYZE writes rows as well, to pg_statistic: where autovacuum is at work and nobody is connected, that is it.
+    """
+    for database in databases:
+        rows = after.rows.get(database, 0) - before.rows.get(database, 0)
+        seen = {session.pid: session for session in (*before.sessions, *after.sessions) if session.database == database}
+        writing = tuple(
+            session
+            for session in (*before.sessions, *after.sessions)
+            if session.database == database and session.has_transaction_id
+        )
+        own_doing = not seen and database in before.vacuumed | after.vacuumed
+        if writing or (rows > 0 and not own_doing):
+            shown = {session.pid: session for session in writing} or seen
+            yield Writer(database, max(0, rows), tuple(shown.values()))
+
+
+def who(found: Sequence[Writer]) -> str:
+    """The writers in words, for the sentence that refuses a cutover."""
+    parts = []
+    for writer in found:
+        names = sorted({session.application or session.user or "unknown" for session in writer.sessions})
+        by = f" by {', '.join(names)}" if names else ""
+        parts.append(f"{writer.database} ({writer.rows} rows{by})")
+    return ", ".join(parts)
