@@ -19,7 +19,7 @@ export LC_ALL := C.UTF-8
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/[$$][$$]/, "$$", $$2); printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(READY) ## a whole migration in the lab, from nothing to the proof that every row arrived
@@ -27,7 +27,7 @@ demo: $(READY) ## a whole migration in the lab, from nothing to the proof that e
 
 .PHONY: test
 test: $(READY) ## everything that CI runs: lint, sanity, old and new ansible-core, all tests
-	@$(MAKE) -j2 --output-sync=target lint sanity
+	@$(MAKE) -k -j2 --output-sync=target sanity $(LINTS)
 	@$(MAKE) test-matrix
 	@$(PYTEST)
 
@@ -64,7 +64,8 @@ coverage: $(READY) ## unit tests with the lines of plugins/ that they did not re
 LINTS := lint-ruff lint-format lint-mypy lint-yaml lint-ansible lint-docs lint-changelog lint-shell
 
 .PHONY: lint $(LINTS)
-lint: $(LINTS) ## style, types, documentation, playbooks, shell scripts
+lint: $(READY) ## style, types, documentation, playbooks, shell scripts
+	@$(MAKE) -k -j2 --output-sync=target $(LINTS)
 
 lint-ruff: $(READY)
 	@$(STEP) 'ruff check' $(BIN)/ruff check --no-cache

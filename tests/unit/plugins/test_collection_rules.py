@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection's own rules (CONTRIBUTING.md), counted over its source. A test names each place that breaks its rule."""
+"""The collection's own rules (CONTRIBUTING.md), counted over its source. A failure names each place."""
 
 from __future__ import annotations
 
