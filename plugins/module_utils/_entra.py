@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from ._auth import SignIn
@@ -19,6 +19,7 @@ from ._wait import retry_on
 # the tasks that use it in check mode find nothing instead of failing.
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 SELECT = ["id", "appId", "displayName", "signInAudience", "passwordCredentials"]
+LAG = frozenset({"Request_ResourceNotFound", "NoBackingApplicationObject"})
 TAKEN = "Request_MultipleObjectsWithSameKeyValue"
 
 
@@ -49,7 +50,7 @@ class Application:
 
 
 def timestamp(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def tenant_of(sign_in: SignIn, principal: Principal | None) -> str | None:
@@ -122,7 +123,7 @@ def _application(model: Any, principal: Principal | None = None) -> Application:
 
 def _credential(model: Any) -> Credential:
     # Graph may leave the end out for a secret of the time before ends were required: such a one does not expire.
-    expires = model.end_date_time or datetime.max.replace(tzinfo=timezone.utc)
+    expires = model.end_date_time or datetime.max.replace(tzinfo=UTC)
     return Credential(str(model.key_id), model.display_name, expires, model.hint)
 
 
@@ -143,7 +144,7 @@ def not_yet_known(error: Exception) -> bool:
     code, sentence = code_and_message(error)
     details = getattr(getattr(error, "error", None), "details", None) or ()
     return (
-        {code, *(detail.code for detail in details)} & {"Request_ResourceNotFound", "NoBackingApplicationObject"} != set()
+        not LAG.isdisjoint((code, *(detail.code for detail in details)))
         or "valid application object" in sentence
         or "backing application" in sentence
         or status_of(error) == 429

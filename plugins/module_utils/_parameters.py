@@ -144,7 +144,7 @@ def same(parameter: Parameter, one: str, other: str) -> bool:
     return _comparable(parameter, one) == _comparable(parameter, other)
 
 
-def _comparable(parameter: Parameter, text: str) -> Any:
+def _comparable(parameter: Parameter, text: str) -> object:
     text = text.strip()
     if parameter.is_list:
         found = items(text if parameter.key in TEXT_LISTS else text.lower())

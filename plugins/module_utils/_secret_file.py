@@ -50,6 +50,11 @@ class SecretFile:
         except FileNotFoundError:
             return None
 
+    def private(self) -> bool:
+        """Whether it is there and nobody but its owner may do anything with it."""
+        mode = self.mode()
+        return mode is not None and int(mode, 8) & 0o077 == 0
+
     def tighten(self) -> None:
         try:
             self.path.chmod(MODE)

@@ -94,9 +94,10 @@ def retry_on(
     timeout: float,
     first_pause: float = 1.0,
 ) -> T:
-    """Calls again while the service refuses in one of these ways, with doubling pauses up to 15 s, for `timeout` seconds.
+    """Calls again while the service refuses in such a way, with doubling pauses up to 15 s, for `timeout` seconds.
 
-    `refusals` are the service's codes, or a function for what has no code of its own. The last refusal is raised as it is.
+    `refusals` are the service's codes, or a function for what has no code of its own. The last refusal is raised
+    as it is.
     """
     passes = refusals if callable(refusals) else lambda error: code_of(error) in refusals
     deadline = Deadline(timeout)

@@ -15,8 +15,8 @@ description:
     a role at the servers, see M(pgflex.migrate.role_assignment). The current generation needs none of them.
   - The application is found by its name, so that a second run makes no second one. When several have the name, the
     module fails and lists their client ids.
-  - Microsoft Entra ID tells a client secret once, when it is made. Where that one is lost, O(client_secret.rotate) makes
-    another; with O(client_secret.dest) the module notices by itself.
+  - Microsoft Entra ID tells a client secret once, when it is made. Where that one is lost,
+    O(client_secret.rotate) makes another; with O(client_secret.dest) the module notices by itself.
   - Client secrets of other names, certificates, permissions and redirect addresses of the application are left alone.
 author:
   - pgflex.migrate contributors (@pgflex)
@@ -54,8 +54,8 @@ options:
       rotate_before:
         description:
           - A new client secret is made when the present one has this many days left or fewer.
-          - Older client secrets of the same name are then removed, so a migration that still runs with one loses access.
-            Choose O(client_secret.lifetime) longer than the migrations take.
+          - Older client secrets of the same name are then removed, so a migration that still runs with one loses
+            access. Choose O(client_secret.lifetime) longer than the migrations take.
         type: int
         default: 14
       rotate:
@@ -67,7 +67,7 @@ options:
       dest:
         description:
           - File on the host that runs the module which the client secret is written to instead of being returned.
-          - The file has mode 0600 and is replaced at once. An existing file of a wider mode gets mode 0600.
+          - The file has mode 0600 and is replaced at once. An existing file that others may read gets mode 0600.
           - When the file is missing, empty, or begins otherwise than the client secret in the directory, a new client
             secret is made.
           - The directory has to exist. O(state=absent) leaves the file alone.
@@ -144,7 +144,8 @@ entra_application:
       returned: success
       sample: shop-migration
     object_id:
-      description: Object id of the app registration. Roles are given to RV(entra_application.service_principal_id), not to this.
+      description:
+        - Object id of the app registration. Roles are given to RV(entra_application.service_principal_id), not to this.
       type: str
       returned: success
       sample: 88888888-8888-8888-8888-888888888888
@@ -195,7 +196,7 @@ entra_application:
       sample: an-example-is-not-shown-here
 """
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -231,8 +232,7 @@ SPEC = AZURE.merge(STATE).merge(
 class EntraApplication(AzureModule):
     result_key = "entra_application"
     secret_keys = ("client_secret",)
-    # Of the module's own name, newest first.
-    credentials: tuple[entra.Credential, ...] = ()
+    found: entra.Application | None = None
 
     @property
     def thing(self) -> str:
@@ -257,24 +257,30 @@ class EntraApplication(AzureModule):
                 code="AmbiguousName",
                 hint="Give the option name another name, or delete or rename the applications that are not meant.",
             )
-        return self._state(found[0]) if found else None
+        self.found = found[0] if found else None
+        return self._state(self.found) if self.found else None
 
     def _check_options(self) -> None:
         if not self.params["name"].strip():
             raise ModuleFailure("name is empty: give the application a display name.")
         if not 0 <= self.secret["rotate_before"] < self.secret["lifetime"]:
             raise ModuleFailure(
-                f"client_secret.lifetime ({self.secret['lifetime']} days) has to be longer than client_secret.rotate_before "
-                f"({self.secret['rotate_before']} days), which can not be negative: every run would make a new client secret.",
+                "client_secret.rotate_before has to be 0 or more days and fewer than client_secret.lifetime: "
+                f"{self.secret['rotate_before']} and {self.secret['lifetime']} were given.",
                 code="InvalidOption",
+                hint="Otherwise every run would make a new client secret.",
             )
         if self.file and self.params["state"] == "present":
             self.file.check()
 
+    @property
+    def credentials(self) -> list[entra.Credential]:
+        """The client secrets of the name that the module looks after, the one that lasts longest first."""
+        mine = (row for row in (self.found.credentials if self.found else ()) if row.name == self.secret["name"])
+        return sorted(mine, key=lambda row: row.expires, reverse=True)
+
     def _state(self, app: entra.Application) -> State:
-        mine = (row for row in app.credentials if row.name == self.secret["name"])
-        self.credentials = tuple(sorted(mine, key=lambda row: row.expires, reverse=True))
-        newest = self.credentials[0] if self.credentials else None
+        newest = next(iter(self.credentials), None)
         return {
             **entra.to_result(app, entra.tenant_of(self.azure.sign_in, app.principal)),
             "client_secret_name": newest.name if newest else None,
@@ -290,7 +296,7 @@ class EntraApplication(AzureModule):
             want["service_principal_id"] = entra.UNKNOWN
         if self._needs_secret():
             want |= self._secret_state(entra.UNKNOWN, self._expiry())
-        if self.file:
+        if self.file and not self.file.private():
             want["client_secret_mode"] = f"{MODE:04o}"
         return want
 
@@ -298,14 +304,14 @@ class EntraApplication(AzureModule):
         if self.secret["rotate"] or not self.credentials:
             return True
         newest = self.credentials[0]
-        if newest.expires - timedelta(days=self.secret["rotate_before"]) <= datetime.now(timezone.utc):
+        if newest.expires - timedelta(days=self.secret["rotate_before"]) <= datetime.now(UTC):
             return True
         kept = self.file.text() if self.file else None
         # An empty file begins with nothing; a service that gives no hint leaves only that to be noticed.
         return kept is not None and (not kept or not kept.startswith(newest.hint or ""))
 
     def _expiry(self) -> datetime:
-        return datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=self.secret["lifetime"])
+        return datetime.now(UTC).replace(microsecond=0) + timedelta(days=self.secret["lifetime"])
 
     def _secret_state(self, key_id: str, expires: datetime) -> State:
         return {
@@ -318,13 +324,13 @@ class EntraApplication(AzureModule):
         made = dict(want)
         if want["object_id"] == entra.UNKNOWN:
             made |= self._create()
-        elif self.params["sign_in_audience"]:
+        elif self.found and self.found.sign_in_audience != want["sign_in_audience"]:
             entra.update_application(self.azure, want["object_id"], want["sign_in_audience"])
         if want["service_principal_id"] == entra.UNKNOWN:
             made |= self._create_principal(made["client_id"])
         if want["client_secret_id"] == entra.UNKNOWN:
             made |= self._renew_secret(made["object_id"])
-        elif self.file:
+        elif self.file and not self.file.private():
             self.file.tighten()
         return made
 
@@ -353,9 +359,7 @@ class EntraApplication(AzureModule):
         return {**self._secret_state(credential.id, credential.expires), **shown}
 
     def _add_secret(self, object_id: str) -> tuple[entra.Credential, str]:
-        return entra.add_secret(
-            self.azure, object_id, self.secret["name"], self._expiry(), self.params["wait_timeout"]
-        )
+        return entra.add_secret(self.azure, object_id, self.secret["name"], self._expiry(), self.params["wait_timeout"])
 
     def _remove_secret(self, object_id: str, old: entra.Credential) -> None:
         try:

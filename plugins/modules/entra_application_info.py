@@ -20,11 +20,11 @@ options:
     description:
       - Display name of the applications. The directory compares names without regard to case, and several
         applications may have one name.
-      - Either this or O(client_id_of) has to be given.
+      - Either this or O(app_id) has to be given.
     type: str
-  client_id_of:
+  app_id:
     description:
-      - Application (client) id of the application to read. O(client_id) is the id to sign in with.
+      - Application (client) id of the application to read; O(client_id) is the one to sign in with.
     type: str
 extends_documentation_fragment:
   - pgflex.migrate._azure
@@ -41,11 +41,11 @@ EXAMPLES = r"""
 
 - name: Read the application that a migration was made with
   pgflex.migrate.entra_application_info:
-    client_id_of: 99999999-9999-9999-9999-999999999999
+    app_id: 99999999-9999-9999-9999-999999999999
 
 - name: Stop when a client secret ends within the next week
   ansible.builtin.assert:
-    that: item.expires > '%Y-%m-%dT%H:%M:%SZ' | strftime((now(utc=true) + timedelta_of_a_week).timestamp())
+    that: (item.expires | ansible.builtin.to_datetime('%Y-%m-%dT%H:%M:%SZ') - now(utc=true)).days >= 7
   loop: "{{ apps.entra_applications | map(attribute='client_secrets') | flatten }}"
 """
 
@@ -117,9 +117,9 @@ from ..module_utils._spec import AZURE, ArgumentSpec
 
 SPEC = AZURE.merge(
     ArgumentSpec(
-        options={"name": {"type": "str"}, "client_id_of": {"type": "str"}},
-        required_one_of=(("name", "client_id_of"),),
-        mutually_exclusive=(("name", "client_id_of"),),
+        options={"name": {"type": "str"}, "app_id": {"type": "str"}},
+        required_one_of=(("name", "app_id"),),
+        mutually_exclusive=(("name", "app_id"),),
     )
 )
 
@@ -129,11 +129,11 @@ class EntraApplicationInfo(AzureInfoModule):
 
     @property
     def thing(self) -> str:
-        return f"the application {self.params['name'] or self.params['client_id_of']!r}"
+        return f"the application {self.params['name'] or self.params['app_id']!r}"
 
     def results(self) -> list[dict[str, Any]]:
         field = "displayName" if self.params["name"] else "appId"
-        found = entra.applications(self.azure, field, self.params["name"] or self.params["client_id_of"])
+        found = entra.applications(self.azure, field, self.params["name"] or self.params["app_id"])
         return [self._result(app) for app in found]
 
     def _result(self, app: entra.Application) -> dict[str, Any]:

@@ -1,0 +1,170 @@
+# Copyright (c) 2026, the pgflex.migrate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+"""The dictionary `pgflex` of a host: what is wrong with it, and what follows from it. Pure."""
+
+import hashlib
+import re
+from typing import Any
+
+from ._states import MAX_DATABASES, NAME
+
+SINGLE = "PostgreSQLSingleServer"
+FLEXIBLE = "PostgreSQLFlexibleServer"
+
+# The same defaults are documented in the role settings; a unit test keeps the two equal.
+DEFAULTS: dict[str, Any] = {
+    "generation": "current",
+    "mode": "offline",
+    "option": "ValidateAndMigrate",
+    "allow_source_restart": False,
+    "target_parameters": {},
+    "source": {"type": SINGLE, "port": 5432, "sslmode": "require"},
+    "target": {"port": 5432, "sslmode": "require"},
+    "app": {"name": "pgflex-migrate", "delete": True},
+    "watch": {"min_interval": 5, "max_interval": 60, "timeout": 86400},
+    "cutover": {
+        "trigger": "manual",
+        "source_read_only": True,
+        "writers_stopped": False,
+        "max_latency": 30,
+        "sample_seconds": 3,
+        "settle_timeout": 120,
+    },
+    "validation": {"enabled": True, "jobs": 4, "max_examples": 5},
+}
+CONNECTION = ("host", "hostaddr", "port", "user", "password", "sslmode", "sslrootcert")
+
+
+def with_defaults(given: dict[str, Any], defaults: dict[str, Any] = DEFAULTS) -> dict[str, Any]:
+    """`given` with the defaults where nothing, or null, is given; mappings one level down as well."""
+    merged = {name: value for name, value in given.items() if value is not None}
+    for name, default in defaults.items():
+        if isinstance(default, dict):
+            merged[name] = with_defaults(merged.get(name) or {}, default)
+        else:
+            merged.setdefault(name, default)
+    return merged
+
+
+def problems(given: dict[str, Any]) -> list[str]:
+    """Everything that is wrong with the settings of a host, each a sentence that names the setting."""
+    settings = with_defaults(given)
+    source, target = settings["source"], settings["target"]
+    found = [f"pgflex.{name} is missing." for name in _missing(settings, source, target)]
+    found += _database_problems(settings.get("databases"))
+    name = settings.get("migration_name")
+    if name and not NAME.fullmatch(str(name)):
+        found.append(
+            f"pgflex.migration_name {name!r} is no name for a migration: only letters, digits and hyphens, "
+            "not starting with a hyphen."
+        )
+    found += _classic_problems(settings) if settings["generation"] == "classic" else []
+    fqdn = [f"pgflex.{side}.fqdn" for side in ("source", "target") if settings[side].get("fqdn")]
+    if fqdn and settings.get("runtime_server_id"):
+        found.append(f"{' and '.join(fqdn)} can not be given together with pgflex.runtime_server_id.")
+    window = settings.get("window") or {}
+    if window.get("end") and not window.get("start"):
+        found.append("pgflex.window.end is given without pgflex.window.start.")
+    return found
+
+
+def _missing(settings: dict[str, Any], source: dict[str, Any], target: dict[str, Any]) -> list[str]:
+    azure = source["type"] in (SINGLE, FLEXIBLE)
+    needs = ["resource_group", "name"] if azure else ["host"]
+    missing = [f"source.{key}" for key in [*needs, "user", "password"] if not source.get(key)]
+    missing += [f"target.{key}" for key in ("resource_group", "name", "user", "password") if not target.get(key)]
+    return missing
+
+
+def _database_problems(names: Any) -> list[str]:
+    if not names:
+        return ["pgflex.databases is empty: name at least one database."]
+    found = []
+    if len(names) > MAX_DATABASES:
+        found.append(
+            f"pgflex.databases names {len(names)} databases; the service takes up to {MAX_DATABASES} in one migration. "
+            "Give the others to further hosts of the inventory with the same servers."
+        )
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        found.append(f"pgflex.databases names {', '.join(twice)} more than once.")
+    system = sorted({"template0", "template1", "azure_maintenance", "azure_sys"} & set(names))
+    if system:
+        found.append(f"pgflex.databases names {', '.join(system)}, which the service never migrates.")
+    return found
+
+
+def _classic_problems(settings: dict[str, Any]) -> list[str]:
+    found = []
+    if settings["source"]["type"] != SINGLE:
+        found.append(f"pgflex.generation classic migrates Single Servers only, not {settings['source']['type']}.")
+    if settings["option"] == "Validate":
+        found.append("pgflex.option Validate needs pgflex.generation current: the classic service can not only validate.")
+    app = settings["app"]
+    own = [key for key in ("client_id", "tenant_id", "client_secret") if app.get(key)]
+    if own and len(own) < 3:
+        found.append("pgflex.app needs client_id, tenant_id and client_secret together, or none of them.")
+    return found
+
+
+def migration_name(settings: dict[str, Any], host: str) -> str:
+    """A name that follows from what is migrated, so that every run of the same inventory means the same migration."""
+    if settings.get("migration_name"):
+        return str(settings["migration_name"])
+    source, target = settings["source"], settings["target"]
+    what = [
+        settings["generation"],
+        settings["mode"],
+        settings["option"],
+        *(str(source.get(key) or "") for key in ("resource_group", "name", "host")),
+        *(str(target.get(key) or "") for key in ("resource_group", "name")),
+        *sorted(settings["databases"]),
+    ]
+    digest = hashlib.sha256("\n".join(what).lower().encode()).hexdigest()[:8]
+    word = re.sub(r"[^A-Za-z0-9]+", "-", host).strip("-")[:40] or "migration"
+    return f"{word}-{digest}"
+
+
+def derive(
+    given: dict[str, Any],
+    host: str,
+    source_server: dict[str, Any] | None = None,
+    target_server: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The settings with defaults and with all that follows from them and from what the two servers are.
+
+    Adds `migration_name`, `watched` (the migration as the module watch takes it), `source.id` (what the service calls the
+    source), `source.connection`, `target.id` and `target.connection`. Raises nothing: call `problems` first.
+    """
+    settings = with_defaults(given)
+    source, target = settings["source"], settings["target"]
+    for side, server in ((source, source_server), (target, target_server)):
+        if server:
+            side["id"] = server["id"]
+            side.setdefault("host", server["fully_qualified_domain_name"])
+        side["connection"] = {key: side[key] for key in CONNECTION if side.get(key) is not None}
+    if source["type"] not in (SINGLE, FLEXIBLE):
+        source["id"] = f"{source['host']}:{source['port']}@{source['user']}"
+    settings["migration_name"] = migration_name(settings, host)
+    settings["online"] = settings["mode"] == "online"
+    settings["watched"] = {
+        "label": host,
+        "name": settings["migration_name"],
+        "resource_group": target.get("resource_group"),
+        "server_name": target.get("name"),
+        "subscription_id": target.get("subscription_id") or settings.get("subscription_id"),
+        "generation": settings["generation"],
+        "api_version": settings.get("api_version"),
+    }
+    return settings
+
+
+def connection_strings(settings: dict[str, Any]) -> dict[str, str]:
+    """libpq URIs of the migrated databases, without a password: on a Flexible Server the user is plain."""
+    side = settings["target"]["connection"]
+    user, port = side["user"].split("@", 1)[0], side["port"]
+    return {name: f"postgresql://{user}@{side['host']}:{port}/{name}?sslmode=require" for name in settings["databases"]}
