@@ -267,12 +267,15 @@ class Clusters:
     def __init__(self, settings: Settings, issue: Issue | None = None) -> None:
         self._root = settings.clusters_dir
         self._programs = Programs(settings.pg_bin, ClusterUser.choose(settings.cluster_user))
-        self._issue = issue or _issuer_of_its_own()
+        self.ca_file = settings.ca_file if issue else settings.home / "clusters-ca.pem"
+        self._issue = issue
         self._lock = threading.RLock()
         self._clusters: dict[str, Cluster] = {}
         self._network = Network(settings)
         self._prepare_root(settings.home)
         remove_leftovers(settings)
+        if self._issue is None:
+            self._issue = _issuer_of_its_own(self.ca_file)
 
     @property
     def programs(self) -> Programs:
@@ -346,6 +349,7 @@ class Clusters:
         self._write(cluster.data / "postgresql.conf", settings)
         access = HBA.format(superuser=SUPERUSER, kind="host" if kind == "other" else "hostssl")
         self._write(cluster.data / "pg_hba.conf", access)
+        assert self._issue is not None
         key, certificate = self._issue([cluster.fqdn, name, cluster.hostaddr])
         self._write(directory / "server.key", key.decode())
         self._write(directory / "server.crt", certificate.decode())
@@ -481,8 +485,10 @@ def _template_statements() -> str:
     return "".join(f"{line};\n" for line in lines)
 
 
-def _issuer_of_its_own() -> Issue:
+def _issuer_of_its_own(ca_file: Path) -> Issue:
     authority = trustme.CA()
+    authority.cert_pem.write_to_path(ca_file)
+    ca_file.chmod(0o644)
 
     def issue(names: Sequence[str]) -> tuple[bytes, bytes]:
         made = authority.issue_cert(*names)

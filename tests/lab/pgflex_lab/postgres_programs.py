@@ -47,13 +47,13 @@ class ClusterUser:
     @classmethod
     def choose(cls, preferred: str) -> ClusterUser:
         if os.getuid() != 0:
-            return cls(os.getuid(), os.getgid(), False)
+            return cls(os.getuid(), os.getgid(), switched=False)
         for name in (preferred, "postgres", "nobody"):
             try:
                 entry = pwd.getpwnam(name)
             except KeyError:
                 continue
-            return cls(entry.pw_uid, entry.pw_gid, True)
+            return cls(entry.pw_uid, entry.pw_gid, switched=True)
         raise ProgramFailed("PostgreSQL does not run as root, and there is no user postgres or nobody.")
 
     def own(self, path: Path) -> None:
