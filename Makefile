@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build/collections
 # What Ansible keeps for itself stays in here, and no setting of the user's changes what the tests see.
 export ANSIBLE_HOME := $(CURDIR)/.build/ansible
-export ANSIBLE_CONFIG := /dev/null
+export ANSIBLE_CONFIG := $(CURDIR)/.build/ansible.cfg
 # Ansible refuses to run without a UTF-8 locale, and a small machine has none set.
 export LC_ALL := C.UTF-8
 
