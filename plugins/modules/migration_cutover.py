@@ -111,13 +111,13 @@ migration:
 
 from datetime import datetime, timezone
 
-from ..module_utils._activity import writers
+from ..module_utils._activity import who, writers
 from ..module_utils._base import State
 from ..module_utils._clients import AzureModule
 from ..module_utils._errors import ModuleFailure
 from ..module_utils._gate import already_done, refusals
 from ..module_utils._migration import SERVICE, TARGET, Migrations
-from ..module_utils._postgres import Server, server_connection_spec
+from ..module_utils._postgres import Server, connect, server_connection_spec
 from ..module_utils._spec import AZURE, ArgumentSpec
 from ..module_utils._states import open_databases, ready_for_cutover
 from ..module_utils._wire import patch_body
@@ -178,7 +178,10 @@ class MigrationCutover(AzureModule):
         if self.params["writers_stopped"]:
             return []
         source = Server.from_options("source", self.params["source"])
-        return writers(source, names or now["dbs_to_migrate"] or [], self.params["sample_seconds"])
+        databases = names or now["dbs_to_migrate"] or []
+        with connect(source, databases[0]) as connection:
+            found = writers(connection, databases, self.params["sample_seconds"])
+        return [who(found)] if found else []
 
     def _request(self, now: State) -> State:
         names = self.params["databases"] or [row["name"] for row in open_databases(now)]
