@@ -157,8 +157,8 @@ class AzureServer(ABC):
 
     def _put(self, change: Change, deadline: Deadline, wait: bool) -> Parameter:
         what = f"set {change.name} of {self} to {change.value!r}"
-        found = self._operate(lambda: self.begin_put(change, wait), what, deadline)
-        if wait and isinstance(found, dict) and "value" in (found.get("properties") or {}):
+        found = self._operate(lambda: self.begin_put(change, wait), what, deadline, wait)
+        if isinstance(found, dict) and "value" in (found.get("properties") or {}):
             return type(self).to_parameter(found)
         return replace(change.parameter, value=change.value)
 
@@ -176,9 +176,14 @@ class AzureServer(ABC):
             failure.hint = " ".join(filter(None, (failure.hint, self.restart_hint)))
             raise
 
-    def _operate(self, begin: Callable[[], Poller], what: str, deadline: Deadline) -> Any:
+    def _operate(self, begin: Callable[[], Poller], what: str, deadline: Deadline, wait: bool) -> Any:
+        def operate() -> Any:
+            poller = begin()
+            # Asked for the result of an operation that was only accepted, the SDK fails on the empty answer.
+            return wait_for(poller, what, deadline.left) if wait else None
+
         with doing(what):
-            return retry_on(BUSY, lambda: wait_for(begin(), what, deadline.left), timeout=deadline.left)
+            return retry_on(BUSY, operate, timeout=deadline.left)
 
 
 class SingleServer(AzureServer):
@@ -215,7 +220,7 @@ class SingleServer(AzureServer):
             )
             return poller
 
-        self._operate(begin, f"set {', '.join(change.name for change in todo)} of {self}", deadline)
+        self._operate(begin, f"set {', '.join(change.name for change in todo)} of {self}", deadline, wait)
         # The operation's end says that it succeeded, not with which values.
         yield from (replace(change.parameter, value=change.value) for change in todo)
 
