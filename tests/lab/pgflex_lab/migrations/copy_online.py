@@ -72,7 +72,6 @@ def _cut_over(job: Job, replication: Replication) -> None:
         job.database.completing = True
     job.enter(DatabaseState.IN_PROGRESS)
     replication.catch_up(replication.mark())
-    replication.enable(on=False)
-    leftovers.carry(job)
     replication.remove()
+    leftovers.carry(job)
     schema.analyze(job)

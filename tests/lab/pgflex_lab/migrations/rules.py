@@ -159,13 +159,11 @@ def replication_slots(context: Context) -> list[str]:
     found = []
     if limit - used < len(context.databases):
         found.append(
-            f"603105: The source server has {limit - used} free replication slots for {len(context.databases)} databases; "
-            "raise max_replication_slots or drop inactive slots."
+            f"603105: The source server has {limit - used} free replication slots for {len(context.databases)} "
+            "databases; raise max_replication_slots or drop inactive slots."
         )
     if senders < limit:
-        found.append(
-            f"603106: max_wal_senders ({senders}) is lower than max_replication_slots ({limit}) on the source server."
-        )
+        found.append(f"603106: On the source max_wal_senders ({senders}) is below max_replication_slots ({limit}).")
     return found
 
 

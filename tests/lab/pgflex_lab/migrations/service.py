@@ -87,7 +87,7 @@ class MigrationService:
             raise wire.bad_request("The query parameter 'migrationListFilter' must be 'Active' or 'All'.")
         with self._lock:
             found = [
-                item for item in self._of(server.id) if not (item.deleted or wanted == "active" and item.state.final)
+                item for item in self._of(server.id) if not (item.deleted or (wanted == "active" and item.state.final))
             ]
             return ArmResponse(
                 200,
