@@ -166,9 +166,8 @@ class AzureServer(ABC):
         """Restarts, and waits until the server says that it is ready."""
         what = f"restart {self}"
         try:
-            self._operate(
-                lambda: self.client.servers.begin_restart(self.group, self.name, polling=wait), what, deadline
-            )
+            servers = self.client.servers
+            self._operate(lambda: servers.begin_restart(self.group, self.name, polling=wait), what, deadline, wait)
             if wait:
                 with doing(what):
                     until(self.state, lambda state: state == READY, what=what, timeout=deadline.left)
