@@ -449,10 +449,16 @@ def _postmaster(data: Path) -> int | None:
     """The pid in postmaster.pid, if that process is PostgreSQL on this very directory."""
     try:
         pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError):
         return None
-    return pid if str(data).encode() in command else None
+    return pid if is_server(pid, data) else None
+
+
+def is_server(pid: int, data: Path) -> bool:
+    try:
+        return str(data).encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 def _end(data: Path) -> None:
@@ -462,7 +468,8 @@ def _end(data: Path) -> None:
         return
     deadline = time.monotonic() + 10
     os.kill(pid, signal.SIGQUIT)
-    while _postmaster(data) == pid:
+    # The file of the pid goes before the process does.
+    while is_server(pid, data):
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             deadline += 10

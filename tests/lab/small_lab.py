@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
+
 from pgflex_lab.arm.http import ArmRequest, ArmResponse
 from pgflex_lab.arm.ids import ResourceId
 from pgflex_lab.arm.store import Resource, Store
 from pgflex_lab.clusters import Cluster, Clusters
+from pgflex_lab.directory import AuthenticationFailed
 from pgflex_lab.migrations.service import MigrationService
 from pgflex_lab.settings import Clock, Settings
 
@@ -45,8 +51,6 @@ class Principal:
 
 class OneApplication:
     def authenticate(self, tenant: str, client_id: str, secret: str) -> Principal:
-        from pgflex_lab.directory import AuthenticationFailed
-
         if secret != "right":
             raise AuthenticationFailed(401, "invalid_client", 7000215, "Invalid client secret provided.")
         return Principal()
@@ -97,6 +101,14 @@ class SmallLab:
     ) -> ArmResponse:
         request = ArmRequest(method, ResourceId.parse(path), version, query or {}, body, "caller", action)
         return self.migrations.handle(request)
+
+    def target(self, name: str, **parameters: str) -> Cluster:
+        """A flexible server that allows the sample's extension."""
+        cluster = self.server(name, "flexible")
+        for key, value in {"azure.extensions": "CITEXT", **parameters}.items():
+            path = f"{PROVIDER}/flexibleServers/{name}/configurations/{key.replace('__', '.')}"
+            self.store.put(Resource(ResourceId(path), "configurations", properties={"value": value}))
+        return cluster
 
     def close(self) -> None:
         self.migrations.stop()
@@ -195,9 +207,11 @@ ALTER TABLE customer ENABLE ROW LEVEL SECURITY;
 CREATE POLICY everyone ON customer USING (true);
 COMMENT ON TABLE customer IS 'People; with ''quotes''';
 INSERT INTO customer (name, mood, tags, doc, picture, worth)
-    SELECT 'name ' || n, (ARRAY['sad', 'ok', NULL]::mood[])[n % 3 + 1], ARRAY['a', NULL, n::text], jsonb_build_object('n', n),
+    SELECT 'name ' || n, (ARRAY['sad', 'ok', NULL]::mood[])[n % 3 + 1], ARRAY['a', NULL, n::text],
+    jsonb_build_object('n', n),
     decode(md5(n::text), 'hex'), n * 1.5 FROM generate_series(1, 300) n;
-INSERT INTO "Odd Schema"."Order ""x"" y" ("Customer", price, amount) SELECT n % 300 + 1, n / 7.0, n % 9 + 1 FROM generate_series(1, 900) n;
+INSERT INTO "Odd Schema"."Order ""x"" y" ("Customer", price, amount)
+    SELECT n % 300 + 1, n / 7.0, n % 9 + 1 FROM generate_series(1, 900) n;
 INSERT INTO log (what, number) SELECT 'line ' || n, n / 3.0 FROM generate_series(1, 200) n;
 INSERT INTO cache SELECT 'k' || n, n FROM generate_series(1, 50) n;
 INSERT INTO event SELECT n, date '2024-01-01' + n % 700, 'e' || n FROM generate_series(1, 500) n;
@@ -232,7 +246,8 @@ OBJECTS = {
     "constraints": "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
     " WHERE connamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2",
     "triggers": "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
-    "columns": "SELECT table_schema, table_name, column_name, data_type, column_default, is_identity, generation_expression"
+    "columns": "SELECT table_schema, table_name, column_name, data_type, column_default, is_identity,"
+    " generation_expression"
     " FROM information_schema.columns WHERE table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2, 3",
     "sequences": "SELECT schemaname, sequencename, last_value, increment_by FROM pg_sequences ORDER BY 1, 2",
     "large objects": "SELECT oid, md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY 1",
@@ -240,7 +255,8 @@ OBJECTS = {
     "policies": "SELECT polname, polrelid::regclass::text FROM pg_policy ORDER BY 1",
     "comments": "SELECT objoid::regclass::text, description FROM pg_description"
     " WHERE classoid = 'pg_class'::regclass AND objoid >= 16384 AND objsubid = 0 ORDER BY 1",
-    "identities": "SELECT oid::regclass::text, relreplident FROM pg_class WHERE relkind = 'r' AND oid >= 16384 ORDER BY 1",
+    "identities": "SELECT oid::regclass::text, relreplident FROM pg_class WHERE relkind = 'r' AND oid >= 16384"
+    " ORDER BY 1",
 }
 
 
@@ -268,3 +284,24 @@ def traces(*clusters: Cluster) -> list[Any]:
             with cluster.connect(dbname) as connection:
                 found += connection.execute("SELECT pubname FROM pg_publication").fetchall()
     return found
+
+
+@contextmanager
+def short_home() -> Iterator[Path]:
+    """Sockets need short paths, and the clusters' user has to pass through."""
+    path = Path(tempfile.mkdtemp(prefix="pgl-", dir="/tmp"))
+    path.chmod(0o711)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def small_lab(**overrides: Any) -> Iterator[SmallLab]:
+    with short_home() as home:
+        lab = make_lab(home, **overrides)
+        try:
+            yield lab
+        finally:
+            lab.close()
