@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._activity import ClientSession, client_sessions
 from ._errors import ModuleFailure
-from ._postgres import Server, connect, identifier, sql_errors
+from ._postgres import Server, connect, identifier, load_psycopg, one_line, sql_errors
 from ._wait import Deadline, pause
 
 if TYPE_CHECKING:
@@ -176,8 +176,19 @@ class ReadOnlySource:
             pause(0.1)
 
     def _end(self, sessions: Sequence[ClientSession], ended: dict[int, ClientSession]) -> None:
+        driver = load_psycopg()
         for session in sessions:
-            self.connection.execute("SELECT pg_terminate_backend(%s)", [session.pid])
+            try:
+                self.connection.execute("SELECT pg_terminate_backend(%s)", [session.pid])
+            except driver.errors.InsufficientPrivilege as error:
+                raise ModuleFailure(
+                    f"Failed to end the session {session.pid} of {session.user or 'another user'} on {self.server}: "
+                    f"{one_line(str(error)).rstrip('.')}.",
+                    code=error.sqlstate,
+                    target=self.server.option,
+                    hint=f"Grant pg_signal_backend to the user of the option {self.server.option}.user, stop the program, "
+                    "or let it go on with keep_applications.",
+                ) from error
             ended[session.pid] = session
 
     def unlock(self) -> dict[str, Any]:

@@ -34,7 +34,18 @@ from ._validation_compare import (
     unknown_large_objects,
 )
 from ._validation_session import Refused, Session, Side, read_catalog
-from ._validation_sql import WHOLE, Chunk, Reading, chunks, details_sql, fold_sql, mask_for, pages_can_be_cut, rows_sql
+from ._validation_sql import (
+    WHOLE,
+    Chunk,
+    Reading,
+    buckets_at_once,
+    chunks,
+    details_sql,
+    fold_sql,
+    mask_for,
+    pages_can_be_cut,
+    rows_sql,
+)
 from ._wait import Deadline, pause
 
 CHUNK_BYTES = 128 * 1024 * 1024
@@ -44,7 +55,6 @@ SMALL_TOGETHER = 20
 RECHECK_SECONDS = 2.0
 # Tables whose rows are searched for examples; of more than that only the counts are told.
 SEARCHED_TABLES = 50
-BUCKETS_AT_ONCE = 16
 LARGE_OBJECTS_AT_ONCE = 100
 SLICE_BYTES = 4 * 1024 * 1024
 SEQUENCES_AT_ONCE = 100
@@ -229,7 +239,7 @@ class Comparison:
         found: dict[str, Any] = {}
         for table in suspects:
             # Chosen once: buckets of two looks can only be compared under the same mask.
-            table.mask = table.mask or mask_for(max(table.rows), len(table.column_names))
+            table.mask = table.mask or mask_for(max(table.rows))
         answers = self._fold([(table, table.mask) for table in suspects])
         for table, answer in zip(suspects, answers, strict=True):
             if isinstance(answer, str):
@@ -249,8 +259,9 @@ class Comparison:
             return
         for table in tables[:SEARCHED_TABLES]:
             todo = list(buckets[table.name])
+            at_once = buckets_at_once(max(table.rows), table.mask, len(table.column_names))
             while todo and len(table.differing) < self.job.max_examples:
-                chosen, todo = todo[:BUCKETS_AT_ONCE], todo[BUCKETS_AT_ONCE:]
+                chosen, todo = todo[:at_once], todo[at_once:]
                 futures = [self._details(table, side, chosen) for side in SIDES]
                 source, target = (future.result() for future in futures)
                 table.differing += differences(table, source, target, self.job.max_examples - len(table.differing))

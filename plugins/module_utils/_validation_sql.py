@@ -27,6 +27,9 @@ SEND = {
 FLOAT_TEXT = frozenset({"cube", "seg", "box2d", "box3d"})
 FLOAT_TEXT_CHANGED = 120000
 TID_RANGES_SINCE = 140000
+MOST_BUCKETS = 65536
+ROWS_IN_BUCKET = 20
+VALUES_AT_ONCE = 400_000
 HASH_EXTENDED_SINCE = 110000
 
 
@@ -245,13 +248,18 @@ def details_sql(reading: Reading, chunk: Chunk, mask: int, buckets: Sequence[int
     return f"SELECT {values} FROM ONLY {reading.table}{where}"
 
 
-def mask_for(rows: int, columns: int) -> int:
-    """A mask of low bits such that a bucket holds few enough rows to be fetched whole."""
-    per_bucket = min(2000, max(64, 40000 // max(1, columns)))
+def mask_for(rows: int) -> int:
+    """A mask of low bits for buckets of few rows: what a writer moves then hides little of what does not move."""
     buckets = 16
-    while buckets < 65536 and buckets * per_bucket < rows:
+    while buckets < MOST_BUCKETS and buckets * ROWS_IN_BUCKET < rows:
         buckets *= 2
     return buckets - 1
+
+
+def buckets_at_once(rows: int, mask: int, columns: int) -> int:
+    """How many buckets to fetch with a hash for each value, so that these fit into little memory."""
+    values = max(1, rows // (mask + 1)) * max(1, columns)
+    return max(1, min(16, VALUES_AT_ONCE // values))
 
 
 def session_settings(version: int) -> dict[str, str]:
