@@ -33,8 +33,9 @@ options:
   auth_source:
     description:
       - Where the identity comes from.
-      - V(auto), which is also what leaving it out means, takes the first of O(client_id) with O(secret), the environment,
-        the O(profile) in C(~/.azure/credentials), the account that C(az login) signed in.
+      - V(auto), which is also what leaving it out means, takes the first of O(client_id) with O(secret), a named
+        O(profile), the environment, the profile C(default) in C(~/.azure/credentials), the account that C(az login)
+        signed in.
       - Left out, E(ANSIBLE_AZURE_AUTH_SOURCE) is used.
     type: str
     choices:

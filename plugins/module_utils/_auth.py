@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "cloud_environment": ("AZURE_CLOUD_ENVIRONMENT", "ANSIBLE_AZURE_CLOUD_ENVIRONMENT"),
 }
 NAMES = tuple(ENVIRONMENT)
+SOURCES = ("auto", "env", "cli", "credential_file", "msi", "workload_identity")
 SECRET_SOURCES = ("env", "credential_file")
 
 
@@ -93,7 +94,14 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
 def read_profile(profile: str) -> dict[str, str]:
     """The section `profile` of ~/.azure/credentials, empty where there is none."""
     parser = configparser.ConfigParser(interpolation=None)
-    parser.read(Path("~/.azure/credentials").expanduser())
+    try:
+        parser.read(Path("~/.azure/credentials").expanduser(), encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError):
+        # The parser's own words quote the line, which may hold the secret; so nothing of it is passed on.
+        raise ModuleFailure(
+            "~/.azure/credentials is not a file of [profile] sections with name=value lines.",
+            code="MissingCredentials",
+        ) from None
     return dict(parser[profile]) if parser.has_section(profile) else {}
 
 
@@ -101,10 +109,10 @@ def cli_account(environ: Mapping[str, str]) -> dict[str, str]:
     """Subscription and tenant that `az account set` chose last, empty where az has not signed in."""
     folder = Path(environ.get("AZURE_CONFIG_DIR") or "~/.azure").expanduser()
     try:
-        text = (folder / "azureProfile.json").read_text(encoding="utf-8-sig")
-    except OSError:
+        profile = json.loads((folder / "azureProfile.json").read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
         return {}
-    for account in json.loads(text).get("subscriptions", []):
+    for account in profile.get("subscriptions", []):
         if account.get("isDefault"):
             return {"subscription_id": account["id"], "tenant": account["tenantId"]}
     return {}
@@ -118,16 +126,22 @@ def resolve(
 ) -> SignIn:
     """Which identity the options, the environment and the files of this user mean, in that order, without a request.
 
-    `auto` takes the first of: a client_id and secret given as options, the environment, the profile in
-    ~/.azure/credentials, the account that az signed in with.
+    `auto` takes the first of: a client_id or secret given as options, a profile that is named, the environment, the
+    profile `default`, the account that az signed in with.
     """
     options = {name: params[name] for name in NAMES if params.get(name)}
     env = from_environment(environ)
     source = options.get("auth_source") or env.get("auth_source") or "auto"
-    profile_name = options.get("profile") or env.get("profile") or "default"
+    if source not in SOURCES:
+        raise ModuleFailure(
+            f"auth_source {source!r}, from ANSIBLE_AZURE_AUTH_SOURCE, is none of {', '.join(SOURCES)}.",
+            code="MissingCredentials",
+        )
+    named = options.get("profile") or env.get("profile")
+    profile_name = named or "default"
     profile = profile_of(profile_name) if source in ("auto", "credential_file") else {}
     if source == "auto":
-        source = _first_source(options, env, profile, environ)
+        source = _first_source(options, env, profile, federated=bool(environ.get("AZURE_FEDERATED_TOKEN_FILE")))
     if source == "credential_file" and not profile:
         raise ModuleFailure(
             f"profile {profile_name!r} is not in ~/.azure/credentials.", code="MissingCredentials", hint=_HOW
@@ -161,17 +175,23 @@ def _without_client(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _first_source(
-    options: Mapping[str, str], env: Mapping[str, str], profile: Mapping[str, str], environ: Mapping[str, str]
+    options: Mapping[str, str], env: Mapping[str, str], profile: Mapping[str, str], *, federated: bool
 ) -> str:
-    if options.get("client_id") and options.get("secret"):
+    given = {**env, **options}
+    complete = bool(given.get("client_id") and given.get("secret"))
+    optional = bool(options.get("client_id") or options.get("secret"))
+    if complete and optional:
         return "options"
-    if env.get("client_id") and (env.get("secret") or options.get("secret")):
+    if given.get("profile"):
+        return "credential_file"
+    if complete:
         return "env"
-    if environ.get("AZURE_FEDERATED_TOKEN_FILE") and env.get("client_id"):
+    if federated and given.get("client_id"):
         return "workload_identity"
     if profile.get("client_id"):
         return "credential_file"
-    return "cli"
+    # Half a sign-in among the options is a mistake to tell, not a reason to sign in as somebody else.
+    return "options" if optional else "cli"
 
 
 def _validate(sign_in: SignIn) -> None:
@@ -186,7 +206,8 @@ def _validate(sign_in: SignIn) -> None:
     cloud = sign_in.cloud_environment
     if cloud.lower() not in CLOUDS and not cloud.startswith("https://"):
         raise ModuleFailure(
-            f"cloud_environment {cloud!r} is neither a cloud's name ({', '.join(CLOUD_NAMES)}) nor an https:// metadata URL.",
+            f"cloud_environment {cloud!r} is neither a cloud's name ({', '.join(CLOUD_NAMES)}) "
+            "nor an https:// metadata URL.",
             code="UnknownCloud",
         )
 
@@ -209,20 +230,21 @@ def _cloud_from_metadata(url: str) -> Cloud:
     with doing(f"read the cloud's metadata at {url} (option cloud_environment)"):
         answer = client.send_request(request)
         answer.raise_for_status()
-        body = answer.json()
-    # Older api-versions answer with a list of clouds, of which the first is the one asked.
-    found = body[0] if isinstance(body, list) else body
     try:
+        body = answer.json()
+        # Older api-versions answer with a list of clouds, of which the first is the one asked.
+        found = body[0] if isinstance(body, list) else body
         return Cloud(
             resource_manager=(found.get("resourceManager") or url).rstrip("/"),
             authority=found["authentication"]["loginEndpoint"].rstrip("/"),
             graph=(found.get("microsoftGraphResourceId") or found["graphAudience"]).rstrip("/"),
             discovery=False,
         )
-    except (KeyError, AttributeError) as error:
+    except (LookupError, AttributeError, TypeError, ValueError) as error:
         raise ModuleFailure(
-            f"cloud_environment {url} answers, but not with a cloud's metadata: {error} is missing.",
+            f"cloud_environment {url} answers, but not with a cloud's metadata.",
             code="UnknownCloud",
+            hint="It has to be the URL under which /metadata/endpoints is found.",
         ) from error
 
 

@@ -6,26 +6,29 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
 # What to do about the codes that people meet most; the service's own sentence stands before it.
 HINTS = {
-    "AuthorizationFailed": "Give the signed-in identity a role that allows the action named above at the scope named above.",
-    "InvalidAuthenticationToken": "Check the options tenant, client_id and secret, and that they belong to this cloud_environment.",
+    "AuthorizationFailed": "Give the signed-in identity a role that allows the action named above at the scope above.",
+    "InvalidAuthenticationToken": "Check the options tenant, client_id, secret and cloud_environment.",
     "LinkedAuthorizationFailed": "Give the signed-in identity a role on the linked resource named above as well.",
     "ResourceGroupNotFound": "Check the options resource_group and subscription_id.",
     "ResourceNotFound": "Check the options resource_group, server_name and subscription_id.",
     "SubscriptionNotFound": "Check the option subscription_id and that the identity has a role in that subscription.",
     "InvalidSubscriptionId": "The option subscription_id has to be the GUID of a subscription.",
     "MissingSubscriptionRegistration": "Register the provider named above with pgflex.migrate.resource_provider.",
-    "PrincipalNotFound": "The principal is new and not yet known to Azure Resource Manager; raise wait_timeout or run again.",
+    "PrincipalNotFound": "Azure Resource Manager does not know the new principal yet; raise wait_timeout or run again.",
     "ServerIsBusy": "Another operation runs on the server; run again when it has ended.",
     "ConflictingServerOperation": "Another operation runs on the server; run again when it has ended.",
     "QuotaExceeded": "Ask for more quota in the region or take a smaller size.",
-    "Authorization_RequestDenied": "The signed-in identity needs the Microsoft Graph permission Application.ReadWrite.OwnedBy "
-    "or Application.ReadWrite.All, or the directory role Application Developer.",
-    "AADSTS7000215": "The option secret is not a valid client secret of client_id; it has to be the secret's value, not its id.",
+    "Authorization_RequestDenied": "The signed-in identity needs the Microsoft Graph permission "
+    "Application.ReadWrite.OwnedBy or Application.ReadWrite.All, or the directory role Application Developer.",
+    "Request_ResourceNotFound": "A new application is not known to all of Microsoft Graph at once; run again.",
+    "InvalidResourceNamespace": "Check the option namespaces.",
+    "AADSTS7000215": "The option secret has to be the value of a client secret of client_id, not its id.",
     "AADSTS7000222": "The client secret has expired; make a new one.",
     "AADSTS700016": "The option client_id is not known in this tenant.",
     "AADSTS90002": "The option tenant is not known in this cloud.",
@@ -124,10 +127,11 @@ def code_and_message(error: Exception) -> tuple[str | None, str]:
     """(code, sentence) of an ARM error, a Graph error, a sign-in error or a broken connection."""
     inner = getattr(error, "error", None)
     code = getattr(inner, "code", None)
-    text = getattr(inner, "message", None) or getattr(error, "message", None) or str(error)
-    sign_in = text[text.index("AADSTS") :] if "AADSTS" in text else ""
+    # httpx has exceptions without a word.
+    text = getattr(inner, "message", None) or getattr(error, "message", None) or str(error) or type(error).__name__
+    sign_in = re.search(r"(AADSTS\d+).*", text)
     if sign_in:
-        return sign_in.split(":", 1)[0], " ".join(sign_in.splitlines()[0].split())
+        return sign_in[1], " ".join(sign_in[0].split())
     if not code and type(error).__name__ == "ResourceNotFoundError":
         code = "ResourceNotFound"
     return code, " ".join(text.split())

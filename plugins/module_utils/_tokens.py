@@ -19,6 +19,10 @@ from ._auth import SignIn
 MARGIN = 300
 
 
+def _lasts(kept: Any) -> bool:
+    return kept is not None and bool(kept[1] >= time.time() + MARGIN)
+
+
 class SharedToken:
     """A credential whose tokens the workers of one run share, in a file that only this user can read.
 
@@ -36,15 +40,14 @@ class SharedToken:
         """azure-core's TokenCredential: a token for the scopes, from the file where it still lasts."""
         from azure.core.credentials import AccessToken
 
-        # A claims challenge means that the service refuses the token we have.
-        if options.get("claims"):
-            return self._credential.get_token(*scopes, **options)
         key = f"{self._who} {' '.join(scopes)}"
-        kept = self._memory.get(key)
-        if kept is None or kept[1] < time.time() + MARGIN:
+        # A claims challenge means that the service refuses the token we have.
+        refused = bool(options.get("claims"))
+        kept: Any = self._memory.get(key)
+        if refused or not _lasts(kept):
             with self._locked() as shared:
                 kept = shared.get(key)
-                if kept is None or kept[1] < time.time() + MARGIN:
+                if refused or not _lasts(kept):
                     kept = list(self._credential.get_token(*scopes, **options)[:2])
                     shared[key] = kept
             self._memory[key] = kept
@@ -56,14 +59,17 @@ class SharedToken:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[dict[str, Any]]:
-        """The file's tokens, under a lock, written back afterwards; so one worker signs in and the others wait for it."""
+        """The file's tokens under a lock, written back afterwards: one worker signs in, the others wait for it."""
         if self._path is None:
             yield self._memory
             return
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "r+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            shared = json.loads(file.read() or "{}")
+            shared: dict[str, Any] = {}
+            # A worker that was killed while it wrote leaves half a file.
+            with contextlib.suppress(ValueError):
+                shared = json.loads(file.read())
             before = dict(shared)
             yield shared
             if shared != before:
