@@ -23,7 +23,7 @@ help: ## this list
 
 .PHONY: demo
 demo: $(READY) ## a whole migration in the lab, from nothing to the proof that every row arrived
-	@demo/run.sh
+	@$(BIN)/python demo/run.py
 
 .PHONY: test
 test: $(READY) ## everything that CI runs: lint, sanity, old and new ansible-core, all tests
@@ -54,8 +54,8 @@ lab-test: $(READY) ## the lab's own tests
 	@$(PYTEST) tests/lab
 
 .PHONY: integration
-integration: $(READY) ## playbooks, roles and modules against the lab
-	@$(PYTEST) tests/integration
+integration: $(READY) ## playbooks, roles and modules against the lab; the demo
+	@$(PYTEST) tests/integration tests/demo
 
 .PHONY: coverage
 coverage: $(READY) ## unit tests with the lines of plugins/ that they did not reach
