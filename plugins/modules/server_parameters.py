@@ -31,7 +31,7 @@ options:
     required: true
   server_name:
     description:
-      - Name of the server.
+      - Name of the server, without its domain.
     type: str
     required: true
   server_type:

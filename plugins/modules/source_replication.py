@@ -25,7 +25,7 @@ options:
     type: str
   server_name:
     description:
-      - Name of the Single Server.
+      - Name of the Single Server, without its domain.
     type: str
   databases:
     description:
@@ -36,7 +36,7 @@ options:
     elements: str
   restart:
     description:
-      - Whether the Single Server may be restarted.
+      - Whether the Single Server may be restarted when that is needed.
       - With V(false) the task fails before it changes anything when a restart would be needed, in check mode as well.
     type: bool
     default: false
