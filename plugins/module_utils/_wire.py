@@ -60,15 +60,13 @@ FIELDS = (
     Field("migration_window_end_time_in_utc", "migrationWindowEndTimeInUtc", None),
 )
 BY_OPTION = {field.option: field for field in FIELDS}
+USER_NAMES = {"source_server_username": "sourceServerUsername", "target_server_username": "targetServerUsername"}
 
 
 def only_current(options: dict[str, Any]) -> list[str]:
     """The options given that the classic service has no word for."""
-    return [name for name, value in options.items() if value is not None and _unknown_to_classic(name)]
-
-
-def _unknown_to_classic(name: str) -> bool:
-    return name in BY_OPTION and BY_OPTION[name].classic is None
+    names = [field.option for field in FIELDS if field.classic is None] + list(USER_NAMES)
+    return [name for name in names if options.get(name) is not None]
 
 
 def properties(options: dict[str, Any], *, classic: bool) -> dict[str, Any]:
@@ -104,12 +102,7 @@ def secrets(options: dict[str, Any], *, classic: bool) -> dict[str, Any]:
                 "aadSecret": app["client_secret"],
             }
     else:
-        for option, key in (
-            ("source_server_username", "sourceServerUsername"),
-            ("target_server_username", "targetServerUsername"),
-        ):
-            if options.get(option):
-                found[key] = options[option]
+        found |= {key: options[option] for option, key in USER_NAMES.items() if options.get(option)}
     return found
 
 
@@ -175,6 +168,7 @@ def read(wire: dict[str, Any]) -> dict[str, Any]:
     for field in FIELDS:
         value = found.get((field.current or field.classic or "").lower())
         result[field.option] = yes(value) if field.flag else value
+    result["dbs_to_migrate"] = _names(result["dbs_to_migrate"])
     result["databases"] = [
         database(name, row) for name, row in sorted((_ignoring_case(details, "dbDetails") or {}).items())
     ]
@@ -182,6 +176,13 @@ def read(wire: dict[str, Any]) -> dict[str, Any]:
     result["source_server"] = metadata(found.get("sourcedbservermetadata"))
     result["target_server"] = metadata(found.get("targetdbservermetadata"))
     return result
+
+
+def _names(databases: list[Any] | None) -> list[str] | None:
+    """The first preview answers with a mapping for each database instead of its name."""
+    if databases is None:
+        return None
+    return [item["name"] if isinstance(item, dict) else item for item in databases]
 
 
 def _ignoring_case(mapping: Any, name: str) -> dict[str, Any]:

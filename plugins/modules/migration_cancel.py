@@ -117,7 +117,7 @@ class MigrationCancel(AzureModule):
             return now
         if not self.params["databases"]:
             return {**now, "state": "Canceled", "cancel": True}
-        names = [row["name"] for row in open_databases(now) if row["name"] in self.params["databases"]]
+        names = _still_open(now, self.params["databases"])
         return {**now, "dbs_to_cancel_migration_on": names} if names else now
 
     def apply(self, want: State) -> State:
@@ -125,7 +125,8 @@ class MigrationCancel(AzureModule):
         if self.migrations.classic:
             self.migrations.delete(name)
         else:
-            asked = {"cancel": True, "dbs_to_cancel_migration_on": names or want["dbs_to_migrate"]}
+            databases = want["dbs_to_cancel_migration_on"] if names else want["dbs_to_migrate"]
+            asked = {"cancel": True, "dbs_to_cancel_migration_on": databases}
             self.migrations.update(name, patch_body(asked, classic=False))
         if not self.params["wait"]:
             return want
@@ -141,7 +142,10 @@ class MigrationCancel(AzureModule):
 
 
 def _still_open(migration: State, names: list[str]) -> list[str]:
-    return [row["name"] for row in open_databases(migration) if row["name"] in names]
+    """The databases of `names` that have not ended; in the first minutes the service has no rows of them yet."""
+    listed = {row["name"] for row in migration["databases"]}
+    running = {row["name"] for row in open_databases(migration)}
+    return [name for name in names if name in running or name not in listed]
 
 
 MODULE = MigrationCancel
