@@ -25,9 +25,8 @@ HEADER = [
     "# Copyright (c) 2026, the pgflex.migrate contributors",
     "# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)",
     "# SPDX-License-Identifier: GPL-3.0-or-later",
-    "",
-    "from __future__ import annotations",
 ]
+FUTURE = "from __future__ import annotations"
 
 
 @cache
@@ -153,6 +152,7 @@ def test_plugin_files_begin_with_licence_and_future_import() -> None:
         return lines[first : first + len(HEADER)]
 
     none(at(path) for path in plugin_files() if header(path) != HEADER)
+    none(at(path) for path in plugin_files() if FUTURE not in path.read_text(encoding="utf-8").splitlines())
     none(at(path) for path in module_files() if not path.read_text(encoding="utf-8").startswith("#!/usr/bin/python\n"))
 
 
