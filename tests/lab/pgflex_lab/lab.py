@@ -3,32 +3,92 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
+from pgflex_lab.arm.http import ArmError, ArmRequest, ArmResponse
+from pgflex_lab.arm.operations import Operations
+from pgflex_lab.arm.router import Router
 from pgflex_lab.arm.store import Store
+from pgflex_lab.clusters import Clusters
+from pgflex_lab.directory import Caller, Directory
+from pgflex_lab.faults import FaultPlan
+from pgflex_lab.graph import Graph
+from pgflex_lab.migrations.service import MigrationService
+from pgflex_lab.rbac import Rbac, forbidden
+from pgflex_lab.reachability import Reachability
+from pgflex_lab.resources.configurations import Configurations
+from pgflex_lab.resources.databases import Databases
+from pgflex_lab.resources.firewall_rules import Rules
+from pgflex_lab.resources.flexible_servers import FlexibleServers
+from pgflex_lab.resources.providers import Providers
+from pgflex_lab.resources.resource_groups import ResourceGroups
+from pgflex_lab.resources.role_assignments import RoleAssignments
+from pgflex_lab.resources.role_definitions import RoleDefinitions
+from pgflex_lab.resources.servers import Servers
+from pgflex_lab.resources.single_servers import SingleServers
+from pgflex_lab.resources.subscriptions import Subscriptions
 from pgflex_lab.settings import Clock, Settings
-
-if TYPE_CHECKING:
-    from pgflex_lab.clusters import Clusters
-    from pgflex_lab.entra import Directory
-    from pgflex_lab.migrations.service import MigrationService
-    from pgflex_lab.rbac import Rbac
-    from pgflex_lab.reachability import Reachability
+from pgflex_lab.tls import Authority
 
 
 class Lab:
-    """One Azure: directory, resources, servers. `app.py` puts it on the network."""
+    """One Azure: directory, resources, servers. `app.py` puts it on the network, `seed.py` fills it."""
 
-    settings: Settings
-    clock: Clock
-    store: Store
-    directory: Directory
-    rbac: Rbac
-    clusters: Clusters
-    reachability: Reachability
-    migrations: MigrationService
-
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, authority: Authority) -> None:
         self.settings = settings
         self.clock = Clock(settings.time_scale)
         self.store = Store()
+        self.faults = FaultPlan(settings.fault_seed)
+        self.directory = Directory(settings, self.clock)
+        self.graph = Graph(self.directory)
+        self.rbac = Rbac(self.store, self.directory, self.clock, settings.role_lag)
+        self.clusters = Clusters(settings, authority.issue)
+        self.operations = Operations(self)
+        self.providers = Providers(self)
+        self.servers = Servers(self)
+        self.configurations = Configurations(self)
+        self.rules = Rules(self)
+        self.databases = Databases(self)
+        self.subscriptions = Subscriptions(self)
+        self.resource_groups = ResourceGroups(self)
+        self.role_definitions = RoleDefinitions(self)
+        self.role_assignments = RoleAssignments(self)
+        self.single_servers = SingleServers(self)
+        self.flexible_servers = FlexibleServers(self)
+        self.reachability = Reachability(self)
+        self.migrations = MigrationService(self)
+        self.environment: dict[str, str] = {}
+        """What the seed's operator exports; filled by seed.py."""
+        parts: list[Any] = [
+            self.operations,
+            self.providers,
+            self.configurations,
+            self.rules,
+            self.databases,
+            self.subscriptions,
+            self.resource_groups,
+            self.role_definitions,
+            self.role_assignments,
+            self.single_servers,
+            self.flexible_servers,
+        ]
+        self.router = Router(self, [row for part in parts for row in part.types()])
+
+    def registered(self, subscription_id: str, namespace: str) -> bool:
+        return self.providers.is_registered(subscription_id, namespace)
+
+    def handle_migrations(self, request: ArmRequest) -> ArmResponse:
+        return self.migrations.handle(request)
+
+    def refusal(self, request: ArmRequest, action: str) -> ArmError:
+        principal = self.directory.principals.get(request.principal_id)
+        caller = Caller(request.principal_id, principal.app_id if principal else "")
+        return forbidden(caller, action, request.id)
+
+    def close(self) -> None:
+        """Ends migrations, operations and servers, in this order."""
+        self.migrations.stop()
+        self.operations.close()
+        self.clusters.stop_all()
+
+

@@ -35,6 +35,10 @@ class Settings:
     """A new application or principal is missing from Graph's filtered lists for this long."""
     secret_lag: float = 10.0
     """A new client secret is refused at sign-in for this long."""
+    role_lag: float = 0.0
+    """A new role assignment has no effect for this long."""
+    page_size: int = 100
+    """Items in one page of an ARM list."""
     register_seconds: float = 60.0
     restart_seconds: float = 120.0
     create_seconds: float = 300.0
@@ -69,11 +73,15 @@ class Settings:
         return self.home / "ca.pem"
 
 
+def seed_path(text: str) -> Path:
+    """A file, or the name of one of the lab's own seeds."""
+    path, own = Path(text).expanduser(), SEEDS / f"{text}.yml"
+    return own if not path.exists() and own.exists() else path.absolute()
+
+
 def _convert(kind: str, text: str) -> object:
     if kind == "Path":
-        path = Path(text).expanduser()
-        seed = SEEDS / f"{text}.yml"
-        return seed if not path.exists() and seed.exists() else path.absolute()
+        return seed_path(text)
     return {"int": int, "float": float}.get(kind, str)(text)
 
 

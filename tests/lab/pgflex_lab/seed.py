@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fills a lab from a YAML file; see README.md for its keys."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from pgflex_lab.arm.ids import ResourceId
+from pgflex_lab.arm.store import Resource
+from pgflex_lab.graph import application_template, principal_body
+from pgflex_lab.resources.servers import ONPREMISES_TYPE, FLEXIBLE, SINGLE
+
+if TYPE_CHECKING:
+    from pgflex_lab.lab import Lab
+
+NAMESPACE = uuid.UUID("6f1d2ad4-7a4e-4c1d-9c3e-3b0f6b1c5a10")
+WORKLOAD_ISSUER = "https://oidc.lab.example/cluster"
+
+
+class InvalidSeed(ValueError):
+    """The seed cannot be used; the text says why."""
+
+
+def load(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InvalidSeed(f"seed {path}: {error}") from error
+    if not isinstance(data, dict):
+        raise InvalidSeed(f"seed {path}: a mapping is expected")
+    return data
+
+
+def apply(lab: Lab, data: dict[str, Any]) -> None:
+    """Everything exists at once: no replication delay, no operations."""
+    _tenant(lab, data.get("tenant") or {})
+    for item in data.get("subscriptions") or []:
+        lab.subscriptions.add(str(item["id"]), str(item.get("name") or "lab"))
+        for namespace in item.get("providers") or []:
+            lab.providers.seed(str(item["id"]), namespace)
+        for group in item.get("resource_groups") or []:
+            lab.resource_groups.add(str(item["id"]), group["name"], group.get("location", "eastus"), group.get("tags"))
+    for item in data.get("servers") or []:
+        add_server(lab, item)
+    for item in data.get("operators") or []:
+        _operator(lab, item)
+    _environment(lab, data)
+
+
+def _tenant(lab: Lab, item: dict[str, Any]) -> None:
+    directory = lab.directory
+    directory.tenant_id = str(item.get("id") or directory.tenant_id)
+    directory.domain = str(item.get("domain") or directory.domain)
+    directory.display_name = str(item.get("name") or directory.display_name)
+    for user in item.get("users") or []:
+        object_id = str(uuid.uuid5(NAMESPACE, str(user["upn"])))
+        directory.users[object_id] = {
+            "id": object_id,
+            "userPrincipalName": user["upn"],
+            "displayName": user.get("name", user["upn"]),
+            "mail": user["upn"],
+            "businessPhones": [],
+            "givenName": None,
+            "jobTitle": None,
+            "mobilePhone": None,
+            "officeLocation": None,
+            "preferredLanguage": None,
+            "surname": None,
+        }
+
+
+def _operator(lab: Lab, item: dict[str, Any]) -> None:
+    """An application that people or tools sign in with, its rights in Graph and in ARM."""
+    directory = lab.directory
+    body = application_template(directory.domain)
+    body["displayName"] = str(item["name"])
+    application = directory.add_application(body, "seed", app_id=str(item["client_id"]).lower())
+    object_id = str(uuid.uuid5(NAMESPACE, application.app_id))
+    principal = directory.add_principal(
+        application.app_id, principal_body(application, directory.tenant_id), "seed", object_id=object_id
+    )
+    principal.known_to_arm_from = principal.listed_from = application.listed_from = lab.clock.monotonic()
+    principal.graph_permissions = frozenset(item.get("graph_permissions") or [])
+    principal.managed_identity = bool(item.get("managed_identity"))
+    if item.get("secret"):
+        end = datetime.now(UTC) + timedelta(days=float(item.get("secret_days", 365)))
+        start = min(datetime.now(UTC), end) - timedelta(days=1)
+        directory.add_secret(application, value=str(item["secret"]), start=start, end=end, lag=False)
+    if item.get("workload_subject"):
+        application.federated.append({"issuer": WORKLOAD_ISSUER, "subject": str(item["workload_subject"])})
+    for grant in item.get("roles") or []:
+        role = lab.rbac.role(str(grant["role"]))
+        if role is None:
+            raise InvalidSeed(f"operator {item['name']}: there is no role {grant['role']}")
+        scope = ResourceId.parse(str(grant["scope"]))
+        name = str(uuid.uuid5(NAMESPACE, f"{scope.key}{role.guid}{principal.id}"))
+        lab.role_assignments.add(scope, name, role, principal.id, "ServicePrincipal", principal.id)
+
+
+def _environment(lab: Lab, data: dict[str, Any]) -> None:
+    operators = data.get("operators") or []
+    subscriptions = data.get("subscriptions") or []
+    if not operators or not subscriptions:
+        return
+    operator = operators[0]
+    lab.environment = {
+        "AZURE_SUBSCRIPTION_ID": str(subscriptions[0]["id"]),
+        "AZURE_TENANT": lab.directory.tenant_id,
+        "AZURE_TENANT_ID": lab.directory.tenant_id,
+        "AZURE_CLIENT_ID": str(operator["client_id"]),
+        "AZURE_SECRET": str(operator.get("secret", "")),
+        "AZURE_CLIENT_SECRET": str(operator.get("secret", "")),
+    }
+
+
+def add_server(lab: Lab, item: dict[str, Any]) -> Resource:
+    """A server with its cluster, rules, databases and parameters, ready at once."""
+    try:
+        kind, name = str(item["type"]), str(item["name"])
+        server = {"single": _single, "flexible": _flexible, "other": _other}[kind](lab, item)
+        password = str(item["password"])
+    except KeyError as error:
+        raise InvalidSeed(f"a server needs type (single, flexible or other), name, admin and password; {error}") from None
+    lab.servers.check_free(server.id)
+    cluster = lab.servers.make_cluster(server, password)
+    if kind == "other":
+        server.properties["hostaddr"] = cluster.hostaddr
+    lab.store.put(server)
+    for rule, addresses in (item.get("firewall_rules") or {}).items():
+        lab.rules.add(server, rule, str(addresses[0]), str(addresses[-1]))
+    for database in item.get("databases") or []:
+        cluster.create_database(str(database))
+    for parameter, value in (item.get("parameters") or {}).items():
+        _parameter(lab, server, str(parameter), str(value))
+    if item.get("parameters"):
+        cluster.restart()
+        lab.configurations.restarted(server)
+    return server
+
+
+def _parameter(lab: Lab, server: Resource, name: str, value: str) -> None:
+    if server.type == ONPREMISES_TYPE:
+        lab.servers.cluster(server).set_parameter(name, value)
+    else:
+        lab.configurations.seed(server, name, value)
+
+
+def _id(item: dict[str, Any], type_name: str) -> ResourceId:
+    group = ResourceId(f"/subscriptions/{item['subscription']}/resourceGroups/{item['resource_group']}")
+    namespace, _, short = type_name.partition("/")
+    return group.extension(namespace, short, str(item["name"]))
+
+
+def _single(lab: Lab, item: dict[str, Any]) -> Resource:
+    properties = {
+        "administratorLogin": item["admin"],
+        "version": item.get("version", "11"),
+        "storageProfile": {"storageMB": int(item.get("storage_mb", 102400))},
+        "sslEnforcement": item.get("ssl_enforcement", "Enabled"),
+        "publicNetworkAccess": item.get("public_network_access", "Enabled"),
+    }
+    server = lab.single_servers.build(
+        _id(item, SINGLE.type), item.get("location", "eastus"), properties, {"name": item.get("sku", "GP_Gen5_2")}
+    )
+    server.tags = dict(item.get("tags") or {})
+    return server
+
+
+def _flexible(lab: Lab, item: dict[str, Any]) -> Resource:
+    properties = {
+        "administratorLogin": item["admin"],
+        "version": item.get("version", "15"),
+        "storage": {"storageSizeGB": int(item.get("storage_gb", 128))},
+        "network": {"publicNetworkAccess": item.get("public_network_access", "Enabled")},
+    }
+    server = lab.flexible_servers.build(
+        _id(item, FLEXIBLE.type), item.get("location", "eastus"), properties, {"name": item.get("sku", "Standard_D2ds_v5")}
+    )
+    server.tags = dict(item.get("tags") or {})
+    return server
+
+
+def _other(lab: Lab, item: dict[str, Any]) -> Resource:
+    """A PostgreSQL server of the customer's own; it is in the store only so that the lab knows its network."""
+    server_id = ResourceId("/providers/PgflexLab/servers/" + str(item["name"]))
+    properties = {
+        "administratorLogin": str(item["admin"]),
+        "fullyQualifiedDomainName": str(item.get("host") or f"{item['name']}.corp.example"),
+        "publicNetworkAccess": item.get("public_network_access", "Enabled"),
+    }
+    return Resource(server_id, ONPREMISES_TYPE, properties=properties)
