@@ -75,22 +75,36 @@ def to_result(found: Application, tenant: str | None) -> dict[str, Any]:
 
 def applications(azure: Azure, field: str, value: str) -> list[Application]:
     """The applications whose `field` equals `value` as the directory compares, which is without case."""
-    quoted = value.replace("'", "''")
 
     async def work(graph: Any) -> list[Application]:
-        from kiota_abstractions.base_request_configuration import RequestConfiguration
-        from msgraph.generated.applications.applications_request_builder import ApplicationsRequestBuilder as Builder
-
-        query = Builder.ApplicationsRequestBuilderGetQueryParameters(filter=f"{field} eq '{quoted}'", select=SELECT)
-        page = await graph.applications.get(RequestConfiguration(query_parameters=query))
-        models = list(page.value)
-        while page.odata_next_link:
-            page = await graph.applications.with_url(page.odata_next_link).get()
-            models += page.value
+        models = await _listed(graph, field, value)
         principals = await asyncio.gather(*(_principal_of(graph, model.app_id) for model in models))
         return [_application(model, principal) for model, principal in zip(models, principals, strict=True)]
 
     return azure.directory(work)
+
+
+def is_listed(azure: Azure, name: str, client_id: str) -> bool:
+    """Whether a search for the name finds the application by now; a new one is missing there for seconds."""
+
+    async def work(graph: Any) -> bool:
+        return any(model.app_id == client_id for model in await _listed(graph, "displayName", name))
+
+    return azure.directory(work)
+
+
+async def _listed(graph: Any, field: str, value: str) -> list[Any]:
+    from kiota_abstractions.base_request_configuration import RequestConfiguration
+    from msgraph.generated.applications.applications_request_builder import ApplicationsRequestBuilder as Builder
+
+    quoted = value.replace("'", "''")
+    query = Builder.ApplicationsRequestBuilderGetQueryParameters(filter=f"{field} eq '{quoted}'", select=SELECT)
+    page = await graph.applications.get(RequestConfiguration(query_parameters=query))
+    models = list(page.value)
+    while page.odata_next_link:
+        page = await graph.applications.with_url(page.odata_next_link).get()
+        models += page.value
+    return models
 
 
 async def _principal_of(graph: Any, client_id: str) -> Principal | None:

@@ -74,7 +74,8 @@ options:
         type: path
   wait_timeout:
     description:
-      - Seconds to wait until all of Microsoft Graph knows an application that was made a moment ago.
+      - Seconds to wait until Microsoft Graph knows an application that was made a moment ago, and finds it by its name.
+        A run that began before that would make a second one.
     type: int
     default: 300
 attributes:
@@ -207,6 +208,7 @@ from ..module_utils._compare import overlay, pick
 from ..module_utils._errors import ModuleFailure, service_errors, translate
 from ..module_utils._secret_file import MODE, SecretFile
 from ..module_utils._spec import AZURE, STATE, ArgumentSpec
+from ..module_utils._wait import until
 
 CLIENT_SECRET = {
     "name": {"type": "str", "default": "pgflex.migrate"},
@@ -328,6 +330,8 @@ class EntraApplication(AzureModule):
             entra.update_application(self.azure, want["object_id"], want["sign_in_audience"])
         if want["service_principal_id"] == entra.UNKNOWN:
             made |= self._create_principal(made["client_id"])
+        if want["object_id"] == entra.UNKNOWN:
+            self._wait_until_listed(made["client_id"])
         if want["client_secret_id"] == entra.UNKNOWN:
             made |= self._renew_secret(made["object_id"])
         elif self.file and not self.file.private():
@@ -343,6 +347,17 @@ class EntraApplication(AzureModule):
         with self.doing(f"create the service principal of {self.thing}"):
             principal = entra.create_principal(self.azure, client_id, self.params["wait_timeout"])
         return {"service_principal_id": principal.id, "tenant": entra.tenant_of(self.azure.sign_in, principal)}
+
+    def _wait_until_listed(self, client_id: str) -> None:
+        """Before that, a second run would make a second application. It comes before the secret, which could get lost."""
+        until(
+            lambda: entra.is_listed(self.azure, self.params["name"], client_id),
+            bool,
+            what=f"find {self.thing} with the client id {client_id} in the directory",
+            timeout=self.params["wait_timeout"],
+            state=lambda _: "not listed",
+            resume="It is made; run again when the Entra portal shows it, not before, or there will be two.",
+        )
 
     def _renew_secret(self, object_id: str) -> State:
         with self.doing(f"create a client secret of {self.thing}"):

@@ -59,8 +59,7 @@ def args(sign_in: dict[str, str]) -> dict[str, Any]:
 
 
 def expect_found(arm: Any, *found: dict[str, Any], principals: list[dict[str, Any]] | None = None) -> None:
-    query = {"$filter": "displayName eq 'shop-migration'", "$select": FIELDS}
-    arm.expect("GET", APPLICATIONS, query=query, json={"value": list(found)})
+    expect_listing(arm, *found)
     for row in found:
         narrow = {"$filter": f"appId eq '{row['appId']}'", "$select": "id,appId,appOwnerOrganizationId"}
         rows = [principal()] if principals is None else principals
@@ -83,7 +82,13 @@ def expect_creation(arm: Any, audience: str = "AzureADMyOrg") -> None:
 
     arm.expect("POST", APPLICATIONS, status=201, json=application(audience=audience), check=check)
     arm.expect("POST", PRINCIPALS, status=201, json=principal(), check=lambda sent: sent["appId"] == CLIENT)
+    expect_listing(arm, application())
     expect_secret(arm)
+
+
+def expect_listing(arm: Any, *found: dict[str, Any]) -> None:
+    query = {"$filter": "displayName eq 'shop-migration'", "$select": FIELDS}
+    arm.expect("GET", APPLICATIONS, query=query, json={"value": list(found)})
 
 
 def expect_removal(arm: Any, key: str = OLD_KEY, status: int = 204) -> None:
@@ -285,9 +290,31 @@ def test_waits_until_the_directory_knows_the_application(
     arm.expect("POST", APPLICATIONS, status=201, json=application())
     arm.expect("POST", PRINCIPALS, status=status, json=refusal)
     arm.expect("POST", PRINCIPALS, status=201, json=principal())
+    expect_listing(arm, application())
     arm.expect("POST", PASSWORD, status=404, json=error("Request_ResourceNotFound"))
     expect_secret(arm)
     assert run_module(MODULE, args)["entra_application"]["client_secret"] == SECRET
+
+
+def test_waits_until_a_second_run_would_find_the_application(run_module: Any, arm: Any, args: Any) -> None:
+    expect_found(arm)
+    arm.expect("POST", APPLICATIONS, status=201, json=application())
+    arm.expect("POST", PRINCIPALS, status=201, json=principal())
+    expect_listing(arm)
+    expect_listing(arm, application(client="12121212-1212-1212-1212-121212121212"))
+    expect_listing(arm, application())
+    expect_secret(arm)
+    assert run_module(MODULE, args)["changed"]
+
+
+def test_an_application_that_is_never_listed_gets_no_secret(run_module: Any, arm: Any, args: Any) -> None:
+    expect_found(arm)
+    arm.expect("POST", APPLICATIONS, status=201, json=application())
+    arm.expect("POST", PRINCIPALS, status=201, json=principal())
+    expect_listing(arm)
+    result = run_module(MODULE, {**args, "wait_timeout": 0})
+    assert result["failure"]["code"] == "Timeout" and CLIENT in result["msg"]
+    assert "run again when" in result["failure"]["hint"]
 
 
 def test_a_directory_that_never_knows_the_application(run_module: Any, arm: Any, args: Any) -> None:
