@@ -349,7 +349,7 @@ class EntraApplication(AzureModule):
         return {"service_principal_id": principal.id, "tenant": entra.tenant_of(self.azure.sign_in, principal)}
 
     def _wait_until_listed(self, client_id: str) -> None:
-        """Before that, a second run would make a second application. It comes before the secret, which could get lost."""
+        """Before that, a second run would make a second one. It comes before the secret, which could get lost."""
         until(
             lambda: entra.is_listed(self.azure, self.params["name"], client_id),
             bool,
