@@ -6,21 +6,20 @@ from __future__ import annotations
 
 """Whether a cutover may be triggered now. Pure."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ._errors import ModuleFailure
-from ._states import CUTOVER, GOOD, final, latency, offline, open_databases, ready_for_cutover
+from ._states import CUTOVER, GOOD, final, latency, offline, open_databases, ready_for_cutover, still_open
 
 
 def when(text: str | None) -> datetime | None:
-    """A time as the service writes it, with up to seven digits of a second."""
-    if not text:
+    """A time as the service writes it, UTC where it names no zone; None for what is no time."""
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
         return None
-    head, _, rest = text.replace("Z", "+00:00").partition(".")
-    digits = "".join(c for c in rest[:7] if c.isdigit())
-    zone = rest[len(digits) :] if rest else ""
-    return datetime.fromisoformat(f"{head}.{digits[:6]:0<6}{zone}" if rest else head)
+    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
 
 
 def already_done(migration: dict[str, Any], names: list[str] | None) -> bool:
@@ -40,10 +39,11 @@ def already_done(migration: dict[str, Any], names: list[str] | None) -> bool:
             code="603113",
             hint="Make a new migration under another name.",
         )
-    unknown = sorted(set(names or []) - {row["name"] for row in migration["databases"]})
+    known = {row["name"] for row in migration["databases"]} | set(migration["dbs_to_migrate"] or [])
+    unknown = sorted(set(names or []) - known)
     if unknown:
         raise ModuleFailure(f"The migration {name} has no database {', '.join(unknown)}: check the option databases.")
-    return bool(names) and not [row for row in open_databases(migration) if row["name"] in (names or [])]
+    return bool(names) and not still_open(migration, names or [])
 
 
 def refusals(

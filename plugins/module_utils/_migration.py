@@ -134,3 +134,12 @@ def check_databases(names: list[str] | None) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ModuleFailure(f"dbs_to_migrate names {', '.join(twice)} more than once.", code="DuplicateDatabases")
+
+
+def check_choice(databases: list[str] | None) -> None:
+    """Raises for an empty choice: taken as left out, it would mean all databases of the migration."""
+    if databases is not None and not databases:
+        raise ModuleFailure(
+            "databases is empty: name at least one, or leave the option out for all of the migration.",
+            code="NoDatabases",
+        )

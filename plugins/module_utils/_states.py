@@ -52,6 +52,13 @@ def open_databases(migration: dict[str, Any]) -> list[dict[str, Any]]:
     return [row for row in migration.get("databases") or [] if row["state"] not in ended]
 
 
+def still_open(migration: dict[str, Any], names: list[str]) -> list[str]:
+    """The databases of `names` that have not ended; in the first minutes the service has no rows of them yet."""
+    listed = {row["name"] for row in migration.get("databases") or []}
+    running = {row["name"] for row in open_databases(migration)}
+    return [name for name in names if name in running or name not in listed]
+
+
 def waits_for(migration: dict[str, Any]) -> tuple[str, str] | None:
     """(option, sentence) of what a waiting migration needs from its user, cutover aside."""
     return None if final(migration) else RELEASES.get(migration.get("substate") or "")

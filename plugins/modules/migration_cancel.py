@@ -76,9 +76,9 @@ from typing import Any
 from ..module_utils._base import State
 from ..module_utils._clients import AzureModule
 from ..module_utils._errors import ModuleFailure
-from ..module_utils._migration import SERVICE, TARGET, Migrations
+from ..module_utils._migration import SERVICE, TARGET, Migrations, check_choice
 from ..module_utils._spec import AZURE, WAIT, ArgumentSpec
-from ..module_utils._states import final, open_databases
+from ..module_utils._states import final, still_open
 from ..module_utils._wait import until
 from ..module_utils._wire import patch_body
 
@@ -103,6 +103,7 @@ class MigrationCancel(AzureModule):
 
     def read(self) -> State:
         self.migrations = Migrations(self.azure, self.params)
+        check_choice(self.params["databases"])
         found = self.migrations.require(self.params["name"])
         if self.params["databases"] and self.migrations.classic:
             raise ModuleFailure("databases: the classic service cancels a whole migration only; leave the option out.")
@@ -117,7 +118,7 @@ class MigrationCancel(AzureModule):
             return now
         if not self.params["databases"]:
             return {**now, "state": "Canceled", "cancel": True}
-        names = _still_open(now, self.params["databases"])
+        names = still_open(now, self.params["databases"])
         return {**now, "dbs_to_cancel_migration_on": names} if names else now
 
     def apply(self, want: State) -> State:
@@ -132,20 +133,13 @@ class MigrationCancel(AzureModule):
             return want
         found: dict[str, Any] | None = until(
             lambda: self.migrations.get(name),
-            lambda row: row is None or final(row) or bool(names and not _still_open(row, names)),
+            lambda row: row is None or final(row) or bool(names and not still_open(row, names)),
             what=f"cancel {self.thing}",
             timeout=self.params["wait_timeout"],
             state=lambda row: str(row and row["state"]),
         )
         # The classic service takes a canceled migration out of its lists.
         return found or {**want, "state": "Canceled"}
-
-
-def _still_open(migration: State, names: list[str]) -> list[str]:
-    """The databases of `names` that have not ended; in the first minutes the service has no rows of them yet."""
-    listed = {row["name"] for row in migration["databases"]}
-    running = {row["name"] for row in open_databases(migration)}
-    return [name for name in names if name in running or name not in listed]
 
 
 MODULE = MigrationCancel

@@ -115,11 +115,11 @@ from ..module_utils._activity import who, writers
 from ..module_utils._base import State
 from ..module_utils._clients import AzureModule
 from ..module_utils._errors import ModuleFailure
-from ..module_utils._gate import already_done, refusals
-from ..module_utils._migration import SERVICE, TARGET, Migrations
+from ..module_utils._gate import already_done, refusals, when
+from ..module_utils._migration import SERVICE, TARGET, Migrations, check_choice
 from ..module_utils._postgres import Server, connect, server_connection_spec
 from ..module_utils._spec import AZURE, ArgumentSpec
-from ..module_utils._states import open_databases, ready_for_cutover
+from ..module_utils._states import open_databases, ready_for_cutover, still_open
 from ..module_utils._wire import patch_body
 
 SPEC = (
@@ -154,6 +154,10 @@ class MigrationCutover(AzureModule):
         self.migrations = Migrations(self.azure, self.params)
         if self.migrations.classic and self.params["databases"]:
             raise ModuleFailure("databases: the classic service cuts over all databases at once; leave the option out.")
+        check_choice(self.params["databases"])
+        since = self.params["ready_since"]
+        if since and not when(since):
+            raise ModuleFailure(f"ready_since {since!r} is no time such as 2026-11-21T02:31:07Z.", code="InvalidTime")
         return self.migrations.require(self.params["name"])
 
     def desired(self, current: State | None) -> State:
@@ -168,24 +172,27 @@ class MigrationCutover(AzureModule):
             max_latency=self.params["max_latency"],
             window_hours=self.params["window_hours"],
             ready_since=self.params["ready_since"],
-            writers=self._writers(now, names) if ready_for_cutover(now) else [],
+            writers=self._writers(self._chosen(now)) if ready_for_cutover(now) else [],
         )
         if reasons:
             raise ModuleFailure(f"The cutover of {now['name']} is refused: {' '.join(reasons)}", code="CutoverRefused")
         return {**now, **self._request(now)}
 
-    def _writers(self, now: State, names: list[str] | None) -> list[str]:
+    def _writers(self, databases: list[str]) -> list[str]:
         if self.params["writers_stopped"]:
             return []
         source = Server.from_options("source", self.params["source"])
-        databases = names or now["dbs_to_migrate"] or []
         with connect(source, databases[0]) as connection:
             found = writers(connection, databases, self.params["sample_seconds"])
         return [who(found)] if found else []
 
+    def _chosen(self, now: State) -> list[str]:
+        """The databases to cut over: those asked for, else all, without those that are over."""
+        given = self.params["databases"] or [row["name"] for row in open_databases(now)] or now["dbs_to_migrate"]
+        return still_open(now, given or [])
+
     def _request(self, now: State) -> State:
-        names = self.params["databases"] or [row["name"] for row in open_databases(now)]
-        return {"trigger_cutover": True, "dbs_to_trigger_cutover_on": names or now["dbs_to_migrate"]}
+        return {"trigger_cutover": True, "dbs_to_trigger_cutover_on": self._chosen(now)}
 
     def apply(self, want: State) -> State:
         content = patch_body(self._request(want), classic=self.migrations.classic)
