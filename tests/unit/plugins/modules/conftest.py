@@ -127,9 +127,7 @@ class Service:
         )
 
     def expect_patch(self, body: dict[str, Any], answer: dict[str, Any] | None = None) -> None:
-        self.arm.expect(
-            "PATCH", self.url(), body=body, json=answer or self.migration(), api_version=self.api_version
-        )
+        self.arm.expect("PATCH", self.url(), body=body, json=answer or self.migration(), api_version=self.api_version)
 
     def expect_delete(self) -> None:
         self.arm.expect("DELETE", self.url(), status=204, api_version=self.api_version)

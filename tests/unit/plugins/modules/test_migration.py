@@ -259,7 +259,7 @@ def test_bad_options_are_refused_before_any_request(
     assert arm.requests == []
 
 
-def test_all_that_a_new_migration_needs_is_named_at_once(run_module: Any, arm: Any, classic: Any, target: Any) -> None:
+def test_all_a_new_migration_needs_is_named_at_once(run_module: Any, arm: Any, classic: Any, target: Any) -> None:
     classic.expect_get(None)
     result = run_module(MODULE, {**target, "generation": "classic"})
     assert result.failed and result["failure"]["code"] == "MissingOptions" and arm.writes == []
@@ -279,7 +279,7 @@ def test_an_unknown_target_server_is_named(run_module: Any, arm: Any, current: A
     assert "server_name" in result["failure"]["hint"]
 
 
-def test_missing_rights_are_told_with_the_services_sentence(run_module: Any, arm: Any, service: Any, args: Any) -> None:
+def test_missing_rights_are_told_in_the_services_words(run_module: Any, arm: Any, service: Any, args: Any) -> None:
     service.expect_get(None)
     service.expect_location()
     service.expect_list("Active")

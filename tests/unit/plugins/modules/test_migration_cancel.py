@@ -11,7 +11,10 @@ STOCK = {"properties": {"cancel": "True", "dbsToCancelMigrationOn": ["stock"]}}
 
 
 def running(service: Any, **states: str) -> dict[str, Any]:
-    rows = [service.database(name, state) for name, state in ({"shop": "InProgress", "stock": "InProgress"} | states).items()]
+    rows = [
+        service.database(name, state)
+        for name, state in ({"shop": "InProgress", "stock": "InProgress"} | states).items()
+    ]
     found: dict[str, Any] = service.migration("InProgress", "MigratingData", databases=rows)
     return found
 
@@ -115,6 +118,11 @@ def test_databases_that_can_not_be_canceled_are_refused(
     arm.expect("GET", current.url(), json=running(current))
     result = run_module(MODULE, {**target, **given})
     assert result.failed and result["msg"].startswith(sentence) and arm.writes == []
+
+
+def test_an_empty_choice_does_not_mean_all(run_module: Any, arm: Any, target: Any) -> None:
+    result = run_module(MODULE, {**target, "databases": []})
+    assert result.failed and result["msg"].startswith("databases is empty") and arm.requests == []
 
 
 def test_an_unknown_migration_is_named(run_module: Any, current: Any, target: Any) -> None:

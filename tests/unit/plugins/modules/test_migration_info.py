@@ -105,6 +105,4 @@ def test_a_refused_list_is_one_sentence(
     arm.expect("GET", address, status=status, json={"error": {"code": code, "message": "It is refused."}})
     result = run_module(MODULE, args)
     assert result.failed and result["failure"]["code"] == code and hint in result["failure"]["hint"]
-    assert result["msg"].startswith(
-        f"Failed to read the migrations of shop-flex in shop-rg: It is refused ({code})."
-    )
+    assert result["msg"].startswith(f"Failed to read the migrations of shop-flex in shop-rg: It is refused ({code}).")
