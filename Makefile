@@ -68,10 +68,10 @@ lint: $(READY) ## style, types, documentation, playbooks, shell scripts
 	@$(MAKE) -k -j2 --output-sync=target $(LINTS)
 
 lint-ruff: $(READY)
-	@$(STEP) 'ruff check' $(BIN)/ruff check --no-cache
+	@$(STEP) 'ruff check' $(BIN)/ruff check --no-cache --quiet --output-format concise
 
 lint-format: $(READY)
-	@$(STEP) 'ruff format' $(BIN)/ruff format --check --no-cache
+	@$(STEP) 'ruff format' $(BIN)/ruff format --check --no-cache --output-format concise
 
 lint-mypy: $(READY)
 	@$(STEP) 'mypy --strict' $(BIN)/mypy
