@@ -14,6 +14,7 @@ from proof import Proof
 WIDTH = 80
 LARGEST_TABLES = 8
 SHOWN_PROBLEMS = 10
+NOTABLE_PAUSE = 0.3
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ class Outcome:
 
     def problems(self) -> list[str]:
         """Everything that stands against "it is proved", the first cause first."""
-        found = [] if self.exit_code == 0 else [f"the playbook ended with exit code {self.exit_code}"]
+        if self.exit_code:
+            return [f"the playbook ended with exit code {self.exit_code}; its last message says why"]
+        found = []
         states = self.report.get("states") or [{}]
         if states[-1].get("state") != "Succeeded":
             found.append(f"the migration's last state is {states[-1].get('state', 'not known')}, not Succeeded")
@@ -82,6 +85,8 @@ def _must_be_whole(line: str) -> bool:
 
 def _states(outcome: Outcome) -> Iterator[str]:
     states = outcome.report.get("states") or []
+    if not states:
+        return
     yield ""
     yield f"{'State of the migration':<62}{'at (UTC)':>10}{'took':>8}"
     for number, state in enumerate(states):
@@ -149,7 +154,7 @@ def _application(outcome: Outcome) -> Iterator[str]:
         lost = proof.acknowledged - proof.found
         unanswered = f", {proof.unanswered} unanswered ({proof.unanswered_found} found)" if proof.unanswered else ""
         yield f"  found on the target {proof.found:,}, lost {lost}{unanswered}"
-    if record.longest_pause > 1:
+    if record.longest_pause > NOTABLE_PAUSE:
         yield f"  longest pause before the cutover {record.longest_pause:.1f} s (restart of the source)"
     if record.downtime is not None:
         yield f"DOWNTIME {record.downtime:.1f} s, last write to the source to first write to the target"
@@ -160,8 +165,9 @@ def _downtime_parts(outcome: Outcome) -> Iterator[str]:
     states = outcome.report.get("states") or []
     if states and states[-1]["state"] == "Succeeded" and outcome.record.last_source_write is not None:
         succeeded = datetime.fromisoformat(states[-1]["at"]).timestamp()
-        moved = succeeded - outcome.record.last_source_write
-        yield f"  {moved:.1f} s until the migration had succeeded, the rest is comparing every row first"
+        cutover = succeeded - outcome.record.last_source_write
+        compared = (outcome.record.downtime or 0) - cutover
+        yield f"  cutover {cutover:.1f} s, then {compared:.1f} s to compare every row before the first write"
 
 
 def _connections(outcome: Outcome) -> Iterator[str]:

@@ -49,7 +49,7 @@ class Demo:
     def play(self, undo: contextlib.ExitStack) -> Outcome:
         self.say("Starting the lab: a stand-in for Azure with real PostgreSQL servers")
         self._stage.start()
-        source, target = self._stage.server("shop-single"), self._stage.server("shop-flexible")
+        source, target = self._stage.servers["source"], self._stage.servers["target"]
         size = load(source, DATABASE, self._megabytes)
         self.say(f"Loaded the database {DATABASE} into shop-single: {size:.0f} MB")
         application = Application(self._stage.home / "journal", {**source, "dbname": DATABASE}, RATE)
@@ -71,13 +71,7 @@ class Demo:
     def _migrate(self, application: Application, target: Server, undo: contextlib.ExitStack) -> int:
         """Runs the playbook; points the application at the target as soon as the comparison of all rows is good."""
         variables = {"mode": self._mode, "report_file": str(self._report_file)}
-        environment = {
-            **self._stage.environment,
-            "ANSIBLE_COLLECTIONS_PATH": str(self._stage.collections),
-            "ANSIBLE_HOME": str(self._stage.home / "ansible"),
-            "ANSIBLE_LOCALHOST_WARNING": "false",
-        }
-        playbook = Playbook(PLAYBOOK, INVENTORY, variables, environment)
+        playbook = Playbook(PLAYBOOK, INVENTORY, variables, self._stage.environment)
         undo.callback(playbook.end)
         moved = False
         while (exit_code := playbook.wait(LOOK_SECONDS)) is None:
@@ -97,7 +91,7 @@ class Demo:
 
     def _finish(self, application: Application, exit_code: int) -> Record:
         if exit_code == 0:
-            self.say("The application goes on at shop-flexible")
+            self.say("The application goes on at shop-flex")
             with contextlib.suppress(TimeoutError):
                 application.wait_until(lambda record: record.count("target") >= WRITES_AFTER)
         application.end()

@@ -14,10 +14,17 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Where a later run finds a lab that was kept, or that a killed run left behind.
 RECORD = REPOSITORY / ".build" / "demo.json"
+SERVERS = {"source": "shop-single", "target": "shop-flex"}
+# Not /tmp, which can be memory.
+PLACE = Path("/var/tmp")
+PREFIX = "pgflex-demo-"
 START_SECONDS = 60
 STOP_SECONDS = 60
 
@@ -31,11 +38,13 @@ class Stage:
         self.home = home
         self.lab = home / "lab"
         self.environment: dict[str, str] = {}
+        # By the role they play, as psycopg connects to them.
+        self.servers: dict[str, dict[str, Any]] = {}
 
     @classmethod
     def make(cls) -> Stage:
-        # Not in /tmp, which can be memory; open to be passed through, because the clusters run as another user.
-        home = Path(tempfile.mkdtemp(prefix="pgflex-demo-", dir="/var/tmp"))
+        home = Path(tempfile.mkdtemp(prefix=PREFIX, dir=PLACE))
+        # The clusters run as another user, who has to pass through.
         home.chmod(0o711)
         RECORD.parent.mkdir(exist_ok=True)
         RECORD.write_text(json.dumps({"home": str(home), "pid": os.getpid()}))
@@ -51,7 +60,8 @@ class Stage:
         command = Path(f"/proc/{record['pid']}/cmdline")
         if record["pid"] != os.getpid() and command.exists() and b"demo/run.py" in command.read_bytes():
             raise StageError(f"another demo is running (process {record['pid']}); wait for it or end it")
-        return cls(Path(record["home"]))
+        home = Path(record["home"])
+        return cls(home) if home.name.startswith(PREFIX) and home.parent == PLACE else None
 
     def start(self) -> None:
         self._lab("start", START_SECONDS)
@@ -59,6 +69,38 @@ class Stage:
             words = shlex.split(line, comments=True)
             if words[:1] == ["export"]:
                 self.environment.update((name, value) for name, _, value in (word.partition("=") for word in words[1:]))
+        self.environment |= {
+            "ANSIBLE_COLLECTIONS_PATH": str(REPOSITORY / ".build" / "collections"),
+            "ANSIBLE_HOME": str(self.home / "ansible"),
+            # Behind a proxy too, the lab is on this machine.
+            "NO_PROXY": "localhost,127.0.0.1",
+        }
+        self._meet_servers()
+
+    def _meet_servers(self) -> None:
+        facts = json.loads((self.lab / "lab.json").read_text())
+        seed = {server["name"]: server for server in yaml.safe_load(Path(facts["seed"]).read_text())["servers"]}
+        for role, name in SERVERS.items():
+            admin, password, found = seed[name]["admin"], seed[name]["password"], facts["servers"][name]
+            self.servers[role] = {
+                "host": found["fqdn"],
+                "hostaddr": found["hostaddr"],
+                "port": found["port"],
+                "user": f"{admin}@{name}" if seed[name]["type"] == "single" else admin,
+                "password": password,
+                "sslmode": "verify-full",
+                "sslrootcert": facts["ca"],
+            }
+            self.environment[f"{role.upper()}_PASSWORD"] = password
+            self.environment[f"{role.upper()}_HOSTADDR"] = found["hostaddr"]
+
+    def directions(self) -> str:
+        """How to look around in a lab that was kept."""
+        lines = ["The lab still runs. Its environment, its servers, and how to end it:", f"  source {self.lab}/env.sh"]
+        for server in self.servers.values():
+            address = f"host={server['hostaddr']} user={server['user']} dbname=shop"
+            lines.append(f"  PGPASSWORD='{server['password']}' psql '{address}'")
+        return "\n".join([*lines, f"  {sys.executable} demo/run.py --stop"])
 
     def remove(self) -> None:
         """Ends the lab and takes away everything it wrote."""
@@ -74,11 +116,16 @@ class Stage:
             "PGFLEX_LAB_HOME": str(self.lab),
         }
         command = [sys.executable, "-m", "pgflex_lab", verb]
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=timeout, start_new_session=True
-        )
-        if done.returncode:
-            raise StageError(f"the lab did not {verb}:\n{done.stderr.strip() or done.stdout.strip()}")
+        output, pipe = subprocess.STDOUT, subprocess.PIPE
+        lab = subprocess.Popen(command, env=environment, stdout=pipe, stderr=output, text=True, start_new_session=True)
+        try:
+            said, _ = lab.communicate(timeout=timeout)
+        except KeyboardInterrupt:
+            # Only a lab that has started altogether can be found and ended.
+            lab.communicate(timeout=timeout)
+            raise
+        if lab.returncode:
+            raise StageError(f"the lab did not {verb}:\n{said.strip()}")
 
 
 class Playbook:
