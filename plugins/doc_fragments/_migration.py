@@ -35,6 +35,7 @@ options:
   api_version:
     description:
       - Version of the service's API, for example V(2024-08-01), V(2025-08-01) or V(2021-06-15-privatepreview).
-      - Left out, V(2025-08-01) is used for O(generation=current) and V(2022-05-01-privatepreview) for O(generation=classic).
+      - Left out, V(2025-08-01) is used for O(generation=current) and V(2022-05-01-privatepreview) for
+        O(generation=classic).
     type: str
 """

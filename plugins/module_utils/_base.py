@@ -100,7 +100,9 @@ class PgflexModule:
         return result
 
     def shown(self, state: State | None) -> State:
-        return {key: value for key, value in (state or {}).items() if key not in self.secret_keys}
+        """The state for the diff: without secrets, and without the keys that say nothing."""
+        shown = (state or {}).items()
+        return {key: value for key, value in shown if value is not None and key not in self.secret_keys}
 
     def run(self) -> dict[str, Any]:
         """The module's whole result; what went wrong is in it as `failed`, `msg` and `failure`."""

@@ -269,9 +269,3 @@ def sql_failure(server: Server, what: str, sqlstate: str | None, text: str) -> M
 def identifier(*names: str) -> str:
     """A quoted, qualified name for SQL text."""
     return ".".join('"' + name.replace('"', '""') + '"' for name in names)
-
-
-def literal(value: str) -> str:
-    """A quoted string for SQL text; valid under either setting of standard_conforming_strings."""
-    quoted = "'" + value.replace("'", "''").replace("\\", "\\\\") + "'"
-    return f" E{quoted}" if "\\" in value else quoted

@@ -29,6 +29,8 @@ RELEASES = {
     "WaitingForDataMigrationScheduling": ("start_data_migration", "the start of the copy"),
     "WaitingForDataMigrationWindow": ("start_data_migration", "the migration window to open"),
 }
+# It may be released before its time, but needs nobody for that.
+OPENS_BY_ITSELF = frozenset({"WaitingForDataMigrationWindow"})
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 MAX_DATABASES = 8
 

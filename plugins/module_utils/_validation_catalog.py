@@ -85,7 +85,7 @@ SELECT a.attrelid::bigint, a.attname::text, a.atttypid::bigint,
        format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND {USER_SCHEMA}
- ORDER BY a.attrelid, a.attname COLLATE "C" """
+ ORDER BY a.attrelid, a.attnum"""
 
 
 def keys_sql(version: int) -> str:

@@ -15,6 +15,7 @@ from ._validation_catalog import Catalog, Relation
 from ._validation_sql import Column, Dialect, Reading, comparable
 
 Totals = dict[int, tuple[int, int]]
+BadBuckets = dict[int, tuple[tuple[int, int], tuple[int, int]]]
 # Azure installs these itself on a Flexible Server; any further extension on the target harms nobody either.
 EXTRA_IS_FINE = frozenset({"extensions"})
 NAMED_AT_MOST = 5
@@ -170,14 +171,14 @@ def grand_total(totals: Totals) -> tuple[int, int]:
     return sum(count for count, _sum in totals.values()), sum(value for _count, value in totals.values())
 
 
-def bad_buckets(source: Totals, target: Totals) -> dict[int, tuple[tuple[int, int], tuple[int, int]]]:
+def bad_buckets(source: Totals, target: Totals) -> BadBuckets:
     """The buckets that differ, with what each side has in them."""
     none = (0, 0)
     both = {bucket: (source.get(bucket, none), target.get(bucket, none)) for bucket in sorted({*source, *target})}
     return {bucket: pair for bucket, pair in both.items() if pair[0] != pair[1]}
 
 
-def stuck_buckets(before: Mapping[int, Any], now: Mapping[int, Any]) -> list[int]:
+def stuck_buckets(before: BadBuckets, now: BadBuckets) -> list[int]:
     """Buckets that differed before and differ now with the same contents: no writer has touched them in between."""
     return [bucket for bucket, pair in now.items() if before.get(bucket) == pair]
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from ._errors import ModuleFailure
@@ -16,6 +17,7 @@ from ._parallel import each
 from ._postgres import Server, identifier
 from ._validation_catalog import Catalog
 from ._validation_compare import (
+    BadBuckets,
     Position,
     Rows,
     Scope,
@@ -59,6 +61,15 @@ LARGE_OBJECTS_AT_ONCE = 100
 SLICE_BYTES = 4 * 1024 * 1024
 SEQUENCES_AT_ONCE = 100
 SIDES = (0, 1)
+# Buckets whose sums are in memory at once, and of a table how many that differ are kept.
+BUCKETS_TOGETHER = 262144
+BAD_BUCKETS_KEPT = 1024
+
+WRITTEN = """
+SELECT tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datname = current_database()"""
+SENDING = "SELECT count(*) FROM pg_replication_slots WHERE database = current_database() AND active"
+# Of all databases: which one a subscription belongs to is hidden from ordinary users before PostgreSQL 12.
+APPLYING = "SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL"
 
 
 @dataclass(frozen=True)
@@ -137,6 +148,18 @@ def add(totals: Totals, more: Totals) -> None:
         totals[bucket] = (rows + count, total + value)
 
 
+def together(tables: Sequence[Table]) -> Iterator[list[Table]]:
+    """Groups of tables whose buckets fit into memory at the same time."""
+    group: list[Table] = []
+    for table in tables:
+        if group and sum(other.mask + 1 for other in [*group, table]) > BUCKETS_TOGETHER:
+            yield group
+            group = []
+        group.append(table)
+    if group:
+        yield group
+
+
 class Comparison:
     """One database on both servers."""
 
@@ -145,7 +168,7 @@ class Comparison:
         self.name = name
         self.sides = tuple(Side(server, name, job.jobs, job.deadline) for server in (job.source, job.target))
         self.catalogs: list[Catalog] = []
-        self._counters: list[int] = []
+        self._written: list[int] = []
         self._live = False
         self._told = time.monotonic()
 
@@ -182,26 +205,14 @@ class Comparison:
         """Fresh snapshots of both sides; the target's after the source's, as replication goes that way."""
         for side in self.sides:
             side.look()
-        counters = [row for side in SIDES for row in self._activity(side)]
-        self._live = self._live or counters[-1] > 0 or bool(self._counters and counters != self._counters)
-        self._counters = counters
+        written = [int(side.main.rows(WRITTEN)[0][0] or 0) for side in self.sides]
+        self._live = self._live or (bool(self._written) and written != self._written) or self._replicating()
+        self._written = written
 
-    def _activity(self, side: int) -> list[int]:
-        session = self.sides[side].main
-        changes = "SELECT tup_inserted + tup_updated + tup_deleted FROM pg_stat_database"
-        return [int(session.rows(f"{changes} WHERE datname = current_database()")[0][0] or 0), *self._streams(side)]
-
-    def _streams(self, side: int) -> list[int]:
-        """Nothing for the source; for the target how many logical replication streams run between the two."""
-        if side == 0:
-            return []
-        slots = "SELECT count(*) FROM pg_replication_slots WHERE database = current_database() AND active"
-        # Of all databases: which one a subscription belongs to is hidden from ordinary users before PostgreSQL 12.
-        applying = "SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL"
-        count = int(self.sides[0].main.rows(slots)[0][0])
-        if self.sides[1].main.version >= 100000:
-            count += int(self.sides[1].main.rows(applying)[0][0])
-        return [count]
+    def _replicating(self) -> bool:
+        source, target = (side.main for side in self.sides)
+        sending = int(source.rows(SENDING)[0][0])
+        return sending > 0 or (target.version >= 100000 and int(target.rows(APPLYING)[0][0]) > 0)
 
     def _first_look(self, tables: Sequence[Table]) -> None:
         for table, answer in zip(tables, self._fold([(table, 0) for table in tables]), strict=True):
@@ -213,7 +224,7 @@ class Comparison:
 
     def _settle(self, suspects: list[Table]) -> None:
         """Looks again at tables that differ: what writers or replication still move is not called different."""
-        before: dict[str, Any] = {}
+        before: dict[str, BadBuckets] = {}
         waiting = Deadline(self.job.settle_timeout)
         rounds = 0
         while suspects:
@@ -223,38 +234,43 @@ class Comparison:
             now = self._buckets(suspects)
             suspects = [table for table in suspects if table.verdict is Verdict.DIFFERENT]
             if not self._live:
-                self._examine(suspects, {table.name: list(now[table.name]) for table in suspects}, now)
+                self._examine(suspects, {table.name: list(now[table.name]) for table in suspects})
                 return
             stuck = {t.name: stuck_buckets(before.get(t.name, {}), now[t.name]) for t in suspects}
             if waiting.over and rounds > 1:
                 for table in suspects:
                     table.verdict = Verdict.DIFFERENT if stuck[table.name] else Verdict.MOVED
                     table.moved = table.moved or not stuck[table.name]
-                self._examine([t for t in suspects if t.verdict is Verdict.DIFFERENT], stuck, now)
+                self._examine([t for t in suspects if t.verdict is Verdict.DIFFERENT], stuck)
                 return
             before = now
 
-    def _buckets(self, suspects: Sequence[Table]) -> dict[str, Any]:
+    def _buckets(self, suspects: Sequence[Table]) -> dict[str, BadBuckets]:
         """The buckets that differ, by table; says of each table whether it is equal by now and whether it moved."""
-        found: dict[str, Any] = {}
+        found: dict[str, BadBuckets] = {}
         for table in suspects:
             # Chosen once: buckets of two looks can only be compared under the same mask.
             table.mask = table.mask or mask_for(max(table.rows))
-        answers = self._fold([(table, table.mask) for table in suspects])
-        for table, answer in zip(suspects, answers, strict=True):
-            if isinstance(answer, str):
-                table.error, table.verdict = answer, Verdict.UNKNOWN
-                continue
-            totals = (grand_total(answer[0]), grand_total(answer[1]))
-            table.moved = table.moved or totals != table.totals
-            self._live = self._live or table.moved
-            table.totals = totals
-            found[table.name] = bad_buckets(*answer)
-            if not found[table.name]:
-                table.verdict = Verdict.EQUAL
+        for tables in together(suspects):
+            answers = self._fold([(table, table.mask) for table in tables])
+            for table, answer in zip(tables, answers, strict=True):
+                if isinstance(answer, str):
+                    table.error, table.verdict = answer, Verdict.UNKNOWN
+                else:
+                    found[table.name] = self._seen_again(table, *answer)
         return found
 
-    def _examine(self, tables: Sequence[Table], buckets: dict[str, list[int]], found: dict[str, Any]) -> None:
+    def _seen_again(self, table: Table, source: Totals, target: Totals) -> BadBuckets:
+        totals = (grand_total(source), grand_total(target))
+        table.moved = table.moved or totals != table.totals
+        self._live = self._live or table.moved
+        table.totals = totals
+        bad = bad_buckets(source, target)
+        if not bad:
+            table.verdict = Verdict.EQUAL
+        return dict(islice(bad.items(), BAD_BUCKETS_KEPT))
+
+    def _examine(self, tables: Sequence[Table], buckets: dict[str, list[int]]) -> None:
         if not self.job.max_examples:
             return
         for table in tables[:SEARCHED_TABLES]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +14,16 @@ from typing import Any
 from ._errors import service_errors, status_of, translate
 from ._estimate import base_copy_seconds, clock, remaining
 from ._parallel import each
-from ._states import explain, final, next_interval, open_databases, ready_for_cutover, tables, waits_for
+from ._states import (
+    OPENS_BY_ITSELF,
+    explain,
+    final,
+    next_interval,
+    open_databases,
+    ready_for_cutover,
+    tables,
+    waits_for,
+)
 from ._wait import Deadline, pause
 
 Fetch = Callable[[], dict[str, Any] | None]
@@ -21,6 +31,7 @@ Fetch = Callable[[], dict[str, Any] | None]
 LOOKS_UNTIL_MISSING = 3
 # How often a line comes although nothing but the clock has changed, in seconds.
 SIGN_OF_LIFE = 30.0
+COLUMNS = 80
 
 
 @dataclass
@@ -118,12 +129,13 @@ class Watch:
     def _failed_look(self, row: Watched, error: Exception) -> None:
         failure = translate(error, f"read the migration {row.name} to {row.target}")
         row.due = time.monotonic() + self.least
-        if status_of(error) in (401, 403):
+        if _stays(error):
             row.outcome, row.message = "unreadable", failure.message
             return
         # Azure goes on whether it can be seen or not, so anything that may pass is waited out.
         row.message = failure.message
-        self.report(f"{row.label}: {failure.message}")
+        for line in textwrap.wrap(f"{row.label}: {failure.message}", COLUMNS, subsequent_indent="  "):
+            self.report(line)
 
     def _note(self, row: Watched, found: dict[str, Any]) -> None:
         here = (found["state"], found["substate"])
@@ -148,7 +160,7 @@ class Watch:
         if self.until_cutover and ready_for_cutover(found):
             return "ready", None
         waiting = waits_for(found)
-        if waiting:
+        if waiting and found["substate"] not in OPENS_BY_ITSELF:
             return "waiting", f"It waits for {waiting[1]}: give the option {waiting[0]} to pgflex.migrate.migration."
         return "watching", None
 
@@ -173,12 +185,22 @@ class Watch:
             self.report(line)
 
 
+def _stays(error: Exception) -> bool:
+    """Whether the next look would be refused as well: a request that is not allowed or wrong, or no sign-in at all.
+
+    A sign-in that broke in the middle has no status and passes; tokens are renewed every hour of a long watch.
+    """
+    status = status_of(error)
+    refused = status is not None and 400 <= status < 500 and status not in (408, 409, 429)
+    return refused or type(error).__name__ == "CredentialUnavailableError"
+
+
 def progress(row: Watched, found: dict[str, Any]) -> list[str]:
     """What a user reads of a migration at one look, for 80 columns: a line for it and one for each open database."""
     where = found["substate"] if found["substate"] and not final(found) else found["state"]
     left = _left(row, found)
     about = f", about {clock(left)} left" if left is not None else ""
-    lines = [f"{row.label}: {where}, {clock(row.elapsed)} elapsed{about}"]
+    lines = [_line(row.label, f": {where}, {clock(row.elapsed)} elapsed{about}")]
     for database in open_databases(found):
         done, total = tables(database)
         if not total:
@@ -192,8 +214,17 @@ def progress(row: Watched, found: dict[str, Any]) -> list[str]:
             parts.append(f"{database['applied_changes'] or 0} changes applied")
         if database["latency"] is not None and not (found.get("migration_mode") or "").lower() == "offline":
             parts.append(f"{database['latency']} s behind")
-        lines.append(f"  {database['name']}: {', '.join(parts)}")
+        lines.append(_line(f"  {database['name']}", f": {', '.join(parts)}"))
     return lines
+
+
+def _line(name: str, rest: str) -> str:
+    """A line of at most 80 columns; a long name loses its middle, since names mostly differ at their ends."""
+    room = max(12, COLUMNS - len(rest))
+    if len(name) > room:
+        half = (room - 2) // 2
+        name = f"{name[: room - 2 - half]}..{name[len(name) - half :]}"
+    return f"{name}{rest}"[:COLUMNS]
 
 
 def _left(row: Watched, found: dict[str, Any]) -> float | None:

@@ -11,19 +11,20 @@ short_description: Make, release or delete a migration to a Flexible Server
 version_added: "1.0.0"
 description:
   - Makes a migration with Azure's migration service, in either generation of it.
-  - On a migration that is there and waits for its user, it gives the answers that its options hold, such as the databases or
-    the leave to overwrite; the cutover is never triggered by this module, see M(pgflex.migrate.migration_cutover).
+  - On a migration that is there and waits for its user, it gives the answers that its options hold, such as the
+    databases or the leave to overwrite; the cutover is never triggered by this module, see
+    M(pgflex.migrate.migration_cutover).
   - The module comes back as soon as Azure has taken the migration; M(pgflex.migrate.watch) waits for it.
-  - Before it makes a migration it looks whether another one runs to the same server, and asks the service whether it takes the
-    name; nothing is made when either fails.
+  - Before it makes a migration it looks whether another one runs to the same server, and asks the service whether it
+    takes the name; nothing is made when either fails.
 author:
   - pgflex.migrate contributors (@pgflex)
 options:
   name:
     description:
       - Name of the migration. Letters, digits and hyphens, not starting with a hyphen.
-      - A name is taken for ever on its target server, also by a migration that failed; the service has no retry, a new attempt
-        needs a new name.
+      - A name is taken for ever on its target server, also by a migration that failed; the service has no retry, a new
+        attempt needs a new name.
     type: str
     required: true
   source_db_server_resource_id:
@@ -33,7 +34,8 @@ options:
     type: str
   source_type:
     description:
-      - What the source is, in the service's words, for example V(PostgreSQLSingleServer), V(OnPremises), V(AzureVM), V(AWS_RDS).
+      - What the source is, in the service's words, for example V(PostgreSQLSingleServer), V(OnPremises), V(AzureVM),
+        V(AWS_RDS).
       - Left out, the service takes it from O(source_db_server_resource_id). Current service only.
     type: str
   ssl_mode:
@@ -103,7 +105,8 @@ options:
     type: str
   source_server_username:
     description:
-      - User at the source; for a Single Server as C(user@server). Left out, the server's administrator. Current service only.
+      - User at the source; for a Single Server as C(user@server). Left out, the server's administrator. Current
+        service only.
     type: str
   source_server_password:
     description:

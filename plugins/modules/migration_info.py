@@ -11,8 +11,8 @@ short_description: Read the migrations of a Flexible Server
 version_added: "1.0.0"
 description:
   - Reads one migration with all its counters, or lists the active ones or all of a target server.
-  - The service lists migrations without their databases' counters; with O(details=true) the module reads each of them, all at
-    once.
+  - The service lists migrations without their databases' counters; with O(details=true) the module reads each of them,
+    all at once.
 author:
   - pgflex.migrate contributors (@pgflex)
 options:
@@ -99,7 +99,9 @@ migrations:
       returned: success
       sample: 094baadd-fa35-439b-883b-d414c58898f4
     state:
-      description: V(InProgress), V(WaitingForUserAction), V(Canceled), V(Failed), V(Succeeded), V(ValidationFailed) or V(CleaningUp).
+      description: >-
+        V(InProgress), V(WaitingForUserAction), V(Canceled), V(Failed), V(Succeeded), V(ValidationFailed) or
+        V(CleaningUp).
       type: str
       returned: success
       sample: WaitingForUserAction

@@ -12,8 +12,8 @@ version_added: "1.0.0"
 description:
   - Waits until each of any number of migrations has ended or is ready for its cutover, and shows how far they are.
   - One task waits for all hosts of a play; a task for each host would keep a worker of Ansible busy for hours.
-  - Every look costs one request for each migration that is still on its way. The time between two looks grows with the age of
-    the migration, and is shortest while a cutover runs.
+  - Every look costs one request for each migration that is still on its way. The time between two looks grows with the
+    age of the migration, and is shortest while a cutover runs.
   - A migration that waits for its user is not waited for any longer; the result says what it needs.
   - Broken connections and errors of the service that may pass are waited out until O(wait_timeout).
 author:
@@ -63,7 +63,8 @@ options:
         type: str
       size_gb:
         description:
-          - Size of its databases in GB, for an estimate of the time left. Left out, the tables copied so far are the measure.
+          - Size of its databases in GB, for an estimate of the time left. Left out, the tables copied so far are the
+            measure.
         type: float
   until:
     description:
@@ -76,7 +77,8 @@ options:
     default: cutover
   fail_on:
     description:
-      - V(any) fails the task when one of the migrations failed, was canceled, waits for its user or was not there in time.
+      - V(any) fails the task when one of the migrations failed, was canceled, waits for its user or was not there in
+        time.
       - V(none) never fails for that; the RV(migrations[].outcome) tells.
     type: str
     choices:
@@ -102,7 +104,8 @@ extends_documentation_fragment:
   - pgflex.migrate._azure
   - pgflex.migrate._attributes.info
 notes:
-  - The progress is shown while the task runs inside Ansible's worker, see the note on that; an ordinary module has no way to.
+  - The progress is shown while the task runs inside Ansible's worker, see the note on that; an ordinary module has no
+    way to.
   - In check mode the module looks once and does not wait.
 seealso:
   - module: pgflex.migrate.migration
@@ -162,8 +165,8 @@ migrations:
       sample: shop-flex
     outcome:
       description:
-        - V(succeeded), V(ready) for its cutover, V(waiting) for its user, V(failed), V(canceled), V(missing), V(unreadable),
-          V(timeout), or V(watching) when it was looked at only once.
+        - V(succeeded), V(ready) for its cutover, V(waiting) for its user, V(failed), V(canceled), V(missing),
+          V(unreadable), V(timeout), or V(watching) when it was looked at only once.
       type: str
       returned: always
       sample: ready
@@ -183,7 +186,8 @@ migrations:
       returned: always
       sample: 2026-11-21T02:31:07.104+00:00
     history:
-      description: The states seen, each with C(state), C(substate), C(at) (UTC), C(seconds) since the watch began, and C(ready).
+      description: >-
+        The states seen, each with C(state), C(substate), C(at) (UTC), C(seconds) since the watch began, and C(ready).
       type: list
       elements: dict
       returned: always
