@@ -55,7 +55,8 @@ INSERT INTO floats (id, place, places) VALUES (1000, ROW(NULL, NULL, NULL), '{}'
 CREATE TABLE "Sales Dept"."Order ""Lines"" 1" ("Order Id" int, "Line" int, qty int, PRIMARY KEY ("Order Id", "Line"));
 INSERT INTO "Sales Dept"."Order ""Lines"" 1" SELECT n / 5, n % 5, n FROM generate_series(0, 4999) n;
 CREATE TABLE log (at timestamptz, what text);
-INSERT INTO log SELECT timestamptz '2026-01-01' + n % 50 * interval '1 s', 'event ' || n % 50 FROM generate_series(1, 2000) n;
+INSERT INTO log SELECT timestamptz '2026-01-01' + n % 50 * interval '1 s', 'event ' || n % 50
+  FROM generate_series(1, 2000) n;
 CREATE TABLE measures (day date NOT NULL, value int) PARTITION BY RANGE (day);
 CREATE TABLE measures_1 PARTITION OF measures FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
 CREATE TABLE measures_2 PARTITION OF measures FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
@@ -175,7 +176,12 @@ def test_a_different_column_order_is_no_difference(shop):
 
 def test_settings_of_servers_databases_and_roles_are_no_difference(shop):
     with shop[1].connect("shop") as connection:
-        for setting in ("TimeZone = 'Asia/Tokyo'", "DateStyle = 'German'", "IntervalStyle = iso_8601", "bytea_output = escape"):
+        for setting in (
+            "TimeZone = 'Asia/Tokyo'",
+            "DateStyle = 'German'",
+            "IntervalStyle = iso_8601",
+            "bytea_output = escape",
+        ):
             connection.execute(f"ALTER DATABASE shop SET {setting}")
         connection.execute("ALTER DATABASE shop SET extra_float_digits = 0")
         connection.execute("ALTER DATABASE shop SET search_path = nowhere")
@@ -224,7 +230,12 @@ ROWS = {
     "a composite of nulls": ("UPDATE floats SET place = NULL WHERE id = 1000", "public.floats", "both", {"id": "1000"}),
     "an empty array": ("UPDATE floats SET places = NULL WHERE id = 1000", "public.floats", "both", {"id": "1000"}),
     "a float range": ("UPDATE floats SET range = span(3, 4) WHERE id = 3", "public.floats", "both", {"id": "3"}),
-    "a range's bound": ("UPDATE floats SET range = span(3, 3.3, '[]') WHERE id = 3", "public.floats", "both", {"id": "3"}),
+    "a range's bound": (
+        "UPDATE floats SET range = span(3, 3.3, '[]') WHERE id = 3",
+        "public.floats",
+        "both",
+        {"id": "3"},
+    ),
     "a multirange": ("UPDATE floats SET multi = '{}' WHERE id = 3", "public.floats", "both", {"id": "3"}),
     "a domain's array": ("UPDATE floats SET domains[1] = 1 WHERE id = 3", "public.floats", "both", {"id": "3"}),
     "a quoted name": (
@@ -423,7 +434,9 @@ def test_tables_are_read_by_cursor_where_pages_can_not_be_cut(shop, monkeypatch)
 
 
 def test_md5_gives_the_same_verdicts(shop, monkeypatch):
-    monkeypatch.setattr("ansible_collections.pgflex.migrate.plugins.module_utils._validation_sql.HASH_EXTENDED_SINCE", 10**6)
+    monkeypatch.setattr(
+        "ansible_collections.pgflex.migrate.plugins.module_utils._validation_sql.HASH_EXTENDED_SINCE", 10**6
+    )
     assert compare(shop)["validation"]["equal"]
     on(shop[1], "UPDATE customers SET balance = 0 WHERE id = 4321")
     assert table(compare(shop), "public.customers")["differing"][0]["key"] == {"id": "4321"}
@@ -549,7 +562,9 @@ def test_writing_is_stopped_and_let_go_on(shop):
         program.execute("INSERT INTO empty VALUES (2)")
         done = read_only(shop, keep_applications=["monitoring*"])
         assert done["changed"] and done["source_read_only"]["since"].endswith("Z")
-        assert [session["application_name"] for session in done["source_read_only"]["ended_sessions"]] == ["shop writer"]
+        assert [session["application_name"] for session in done["source_read_only"]["ended_sessions"]] == [
+            "shop writer"
+        ]
         with pytest.raises(psycopg.OperationalError):
             program.execute("SELECT 1")
         kept.execute("SELECT 1")
