@@ -279,7 +279,7 @@ def test_an_unknown_target_server_is_named(run_module: Any, arm: Any, current: A
     assert "server_name" in result["failure"]["hint"]
 
 
-def test_missing_rights_are_told_in_the_services_words(run_module: Any, arm: Any, service: Any, args: Any) -> None:
+def test_missing_rights_are_told_as_the_service_does(run_module: Any, arm: Any, service: Any, args: Any) -> None:
     service.expect_get(None)
     service.expect_location()
     service.expect_list("Active")
