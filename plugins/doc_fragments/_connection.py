@@ -69,7 +69,8 @@ requirements:
 """
 
     # How to connect to the server that the data goes to: the same options under another name.
-    TARGET = SOURCE.replace("source", "target")
+    # Annotated, since ansible-test takes a plain assignment here for a literal.
+    TARGET: str = SOURCE.replace("source", "target")
 
     # The same where a module can do without.
-    OPTIONAL_SOURCE = SOURCE.replace("    required: true\n    suboptions", "    suboptions", 1)
+    OPTIONAL_SOURCE: str = SOURCE.replace("    required: true\n    suboptions", "    suboptions", 1)

@@ -73,7 +73,7 @@ class Azure:
         }
 
     def flexible(self, subscription_id: str | None = None, api_version: str | None = None) -> Any:
-        """azure-mgmt-postgresqlflexibleservers; with `api_version` also for the classic migrations, whose paths are the same."""
+        """azure-mgmt-postgresqlflexibleservers, also for classic migrations by `api_version`: their paths are the same."""
         try:
             from azure.mgmt.postgresqlflexibleservers import PostgreSQLManagementClient as Client
         except ImportError as error:
@@ -106,7 +106,7 @@ class Azure:
         return subscription_id or self.sign_in.require_subscription()
 
     def directory(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
-        """Runs `work` with a Microsoft Graph client. The client lives as long as its event loop, hence a new one each time."""
+        """Runs `work` with a Microsoft Graph client, a new one each time: it lives as long as its event loop."""
 
         async def with_client() -> T:
             return await work(self._graph())

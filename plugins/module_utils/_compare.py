@@ -22,7 +22,8 @@ def overlay(current: dict[str, Any] | None, wanted: dict[str, Any], immutable: I
         for name in immutable:
             if name in wanted and current.get(name) != wanted[name]:
                 raise ModuleFailure(
-                    f"{name} can not be changed once the resource exists: it is {current.get(name)!r}, {wanted[name]!r} was asked for.",
+                    f"{name} can not be changed once the resource exists: "
+                    f"it is {current.get(name)!r}, {wanted[name]!r} was asked for.",
                     code="ImmutableOption",
                     hint=f"Leave the option {name} as it is, or make a resource under another name.",
                 )

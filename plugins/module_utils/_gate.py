@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 """Whether a cutover may be triggered now. Pure."""
 
-from datetime import datetime, timedelta, timezone
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ._errors import ModuleFailure
@@ -19,7 +19,7 @@ def when(text: str | None) -> datetime | None:
         found = datetime.fromisoformat(text or "")
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def already_done(migration: dict[str, Any], names: list[str] | None) -> bool:
@@ -72,18 +72,19 @@ def refusals(
         found.append("the service has not said yet how far the target is behind; look again in a moment.")
     elif behind > max_latency:
         found.append(
-            f"the target is {behind} s behind and max_latency is {max_latency} s; stop the writers and wait, or raise max_latency."
+            f"the target is {behind} s behind and max_latency is {max_latency} s; "
+            "stop the writers and wait, or raise max_latency."
         )
     starts = [when(row.get("started_on")) for row in open_databases(migration)]
     since = when(ready_since) or min((start for start in starts if start), default=None)
     if since and now - since > timedelta(hours=window_hours):
         found.append(
-            f"the cutover window of {window_hours:g} hours has passed (counted from {since.isoformat(timespec='seconds')}); "
-            "make a new migration."
+            f"the cutover window of {window_hours:g} hours has passed "
+            f"(counted from {since.isoformat(timespec='seconds')}); make a new migration."
         )
     if writers:
         found.append(
-            f"the source is still written to ({'; '.join(writers)}); stop the applications, make the source read-only with "
-            "pgflex.migrate.source_read_only, or say writers_stopped."
+            f"the source is still written to ({'; '.join(writers)}); stop the applications, make the source "
+            "read-only with pgflex.migrate.source_read_only, or say writers_stopped."
         )
     return found

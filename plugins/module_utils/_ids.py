@@ -27,12 +27,16 @@ class ResourceId:
         return self.names[-1]
 
     def __str__(self) -> str:
-        tail = "".join(f"/{kind}/{name}" for kind, name in zip(self.types, self.names))
-        return f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}/providers/{self.namespace}{tail}"
+        tail = "".join(f"/{kind}/{name}" for kind, name in zip(self.types, self.names, strict=True))
+        group = f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
+        return f"{group}/providers/{self.namespace}{tail}"
 
 
 def parse(text: str, option: str) -> ResourceId:
-    """Takes an id apart; `option` names the user's option in the failure. A missing leading slash is forgiven, as Azure does."""
+    """Takes an id apart; `option` names the user's option in the failure.
+
+    A missing leading slash is forgiven, as Azure does.
+    """
     parts = text.strip("/").split("/")
     lowered = [part.lower() for part in parts]
     good = (

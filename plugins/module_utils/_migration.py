@@ -88,13 +88,14 @@ class Migrations:
             answer = self._migrations.check_name_availability(self.group, self.server, content, cls=raw)
         if not answer.get("nameAvailable", False):
             raise ModuleFailure(
-                f"The migration name {name} can not be used: {answer.get('message') or answer.get('reason') or 'taken'}",
+                f"The migration name {name} can not be used: "
+                f"{answer.get('message') or answer.get('reason') or 'taken'}",
                 code=answer.get("reason") or "AlreadyExists",
                 hint="Names are unique for each target server, for ever; choose another name.",
             )
 
     def refuse_second(self, name: str) -> None:
-        """Raises when another migration or validation runs to the same target, since the service takes one at a time."""
+        """Raises when another migration or validation runs to the same target: the service takes one at a time."""
         active = [row for row in self.list("Active") if row["state"] not in FINAL and row["name"] != name]
         if active:
             raise ModuleFailure(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._activity import ClientSession, client_sessions
 from ._errors import ModuleFailure
@@ -52,7 +52,7 @@ def split(
     return Split(tuple(end), tuple(keep))
 
 
-Setting = tuple[str, int | None, str | None, list[str] | None]
+Setting: TypeAlias = "tuple[str, int | None, str | None, list[str] | None]"
 
 
 def parse_settings(rows: Iterable[Setting]) -> tuple[dict[str, bool], list[str]]:
@@ -186,8 +186,8 @@ class ReadOnlySource:
                     f"{one_line(str(error)).rstrip('.')}.",
                     code=error.sqlstate,
                     target=self.server.option,
-                    hint=f"Grant pg_signal_backend to the user of the option {self.server.option}.user, stop the program, "
-                    "or let it go on with keep_applications.",
+                    hint=f"Grant pg_signal_backend to the user of the option {self.server.option}.user, stop the "
+                    "program, or let it go on with keep_applications.",
                 ) from error
             ended[session.pid] = session
 

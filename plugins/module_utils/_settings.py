@@ -2,12 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 """The dictionary `pgflex` of a host: what is wrong with it, and what follows from it. Pure."""
+
+from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from ._states import MAX_DATABASES, NAME
@@ -39,7 +40,7 @@ DEFAULTS: dict[str, Any] = {
 CONNECTION = ("host", "hostaddr", "port", "user", "password", "sslmode", "sslrootcert")
 
 
-def with_defaults(given: dict[str, Any], defaults: dict[str, Any] = DEFAULTS) -> dict[str, Any]:
+def with_defaults(given: dict[str, Any], defaults: Mapping[str, Any] = DEFAULTS) -> dict[str, Any]:
     """`given` with the defaults where nothing, or null, is given; mappings one level down as well."""
     merged = {name: value for name, value in given.items() if value is not None}
     for name, default in defaults.items():
@@ -103,7 +104,7 @@ def _classic_problems(settings: dict[str, Any]) -> list[str]:
     if settings["source"]["type"] != SINGLE:
         found.append(f"pgflex.generation classic migrates Single Servers only, not {settings['source']['type']}.")
     if settings["option"] == "Validate":
-        found.append("pgflex.option Validate needs pgflex.generation current: the classic service can not only validate.")
+        found.append("pgflex.option Validate needs pgflex.generation current: classic can not validate only.")
     app = settings["app"]
     own = [key for key in ("client_id", "tenant_id", "client_secret") if app.get(key)]
     if own and len(own) < 3:
@@ -137,8 +138,8 @@ def derive(
 ) -> dict[str, Any]:
     """The settings with defaults and with all that follows from them and from what the two servers are.
 
-    Adds `migration_name`, `watched` (the migration as the module watch takes it), `source.id` (what the service calls the
-    source), `source.connection`, `target.id` and `target.connection`. Raises nothing: call `problems` first.
+    Adds `migration_name`, `watched` (the migration as the module watch takes it), `source.id` (what the service calls
+    the source), `source.connection`, `target.id` and `target.connection`. Raises nothing: call `problems` first.
     """
     settings = with_defaults(given)
     source, target = settings["source"], settings["target"]

@@ -60,7 +60,7 @@ class Session:
             connection = connect(self.server, self.database)
             self._connection = connection
             settings = session_settings(connection.info.server_version)
-            calls = ", ".join("set_config(%s, %s, false)" for _ in settings)
+            calls = ", ".join(["set_config(%s, %s, false)"] * len(settings))
             self._do(connection, f"SELECT {calls}", [text for pair in settings.items() for text in pair])
         return self._connection
 
@@ -144,7 +144,7 @@ class Side:
     def __init__(self, server: Server, database: str, jobs: int, deadline: Deadline) -> None:
         self.server = server
         self.main = Session(server, database, deadline)
-        self._workers = [Session(server, database, deadline) for _ in range(jobs)]
+        self._workers = [Session(server, database, deadline) for _worker in range(jobs)]
         self._idle: LifoQueue[Session] = LifoQueue()
         for worker in self._workers:
             self._idle.put(worker)
@@ -194,5 +194,5 @@ def read_catalog(session: Session) -> Catalog:
         found.types[oid] = Type(schema, name, kind, element=element, base=base, subtype=subtype, fields=inner)
     found.sequences = [Sequence(*row) for row in session.rows(sequences_sql(version))]
     for kind, sql in objects_sql(version).items():
-        found.objects[kind] = [(schema, name) for schema, name in session.rows(sql)]
+        found.objects[kind] = list(session.rows(sql))
     return found

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 """The migration resource on the wire, in both generations of the API. No Ansible, no SDK, no request."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any

@@ -335,7 +335,8 @@ class Migration(AzureModule):
         )
         if foreign:
             raise ModuleFailure(
-                f"generation {self.params['generation']} has no {', '.join(foreign)}: leave {'it' if len(foreign) == 1 else 'them'} out.",
+                f"generation {self.params['generation']} has no {', '.join(foreign)}: "
+                f"leave {'it' if len(foreign) == 1 else 'them'} out.",
                 code="WrongGeneration",
             )
         names = [name for name in BY_OPTION if name.endswith("fully_qualified_domain_name") and self.params[name]]

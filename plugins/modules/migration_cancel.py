@@ -11,8 +11,8 @@ short_description: Cancel a migration or some of its databases
 version_added: "1.0.0"
 description:
   - Cancels a migration that runs or waits, or only some of its databases, and waits until the service has done so.
-  - The service does not take back what it has copied, and users saw it drop a target database all the same; do not count on
-    either. The source is not changed.
+  - The service does not take back what it has copied, and users saw it drop a target database all the same; do not
+    count on either. The source is not changed.
   - A migration that has ended is left as it is.
 author:
   - pgflex.migrate contributors (@pgflex)

@@ -11,10 +11,10 @@ short_description: Cut an online migration over, when it is safe
 version_added: "1.0.0"
 description:
   - Triggers the cutover of an online migration, of all its databases or of some.
-  - Refuses, naming every reason at once, while the migration is not ready, while the target is too far behind, while somebody
-    still writes to the source, and after the service's cutover window.
-  - The service applies what was committed at the source until the cutover and nothing that is committed later, so that a writer
-    that goes on loses its rows.
+  - Refuses, naming every reason at once, while the migration is not ready, while the target is too far behind, while
+    somebody still writes to the source, and after the service's cutover window.
+  - The service applies what was committed at the source until the cutover and nothing that is committed later, so that
+    a writer that goes on loses its rows.
   - The module comes back when Azure has taken the cutover; M(pgflex.migrate.watch) with C(until=end) waits for its end.
 author:
   - pgflex.migrate contributors (@pgflex)
@@ -31,13 +31,14 @@ options:
     elements: str
   max_latency:
     description:
-      - Seconds that the target may be behind at most, for the worst of the databases. The changes that are missing are applied
-        during the cutover, which is downtime.
+      - Seconds that the target may be behind at most, for the worst of the databases. The changes that are missing are
+        applied during the cutover, which is downtime.
     type: int
     default: 30
   writers_stopped:
     description:
-      - Says that nobody writes to the source any more, so that O(source) is not looked at; otherwise O(source) is needed.
+      - Says that nobody writes to the source any more, so that O(source) is not looked at; otherwise O(source) is
+        needed.
     type: bool
     default: false
   sample_seconds:
@@ -47,7 +48,8 @@ options:
     default: 3
   ready_since:
     description:
-      - When the migration became ready for its cutover, UTC, as RV(pgflex.migrate.watch#module:migrations[].ready_since) says.
+      - When the migration became ready for its cutover, UTC, as
+        RV(pgflex.migrate.watch#module:migrations[].ready_since) says.
       - Left out, the start of the databases' migration stands in for it.
     type: str
   window_hours:
@@ -109,7 +111,7 @@ migration:
     substate: CompletingMigration
 """
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from ..module_utils._activity import who, writers
 from ..module_utils._base import State
@@ -168,7 +170,7 @@ class MigrationCutover(AzureModule):
         reasons = refusals(
             now,
             names,
-            now=datetime.now(timezone.utc),
+            now=datetime.now(UTC),
             max_latency=self.params["max_latency"],
             window_hours=self.params["window_hours"],
             ready_since=self.params["ready_since"],

@@ -212,7 +212,7 @@ migrations:
       description: When the migration's window starts.
       type: str
       returned: success
-      sample: 2026-01-07T03:30:28.5787679Z
+      sample: "2026-01-07T03:30:28.5787679Z"
     migration_window_end_time_in_utc:
       description: When the migration's window ends.
       type: str

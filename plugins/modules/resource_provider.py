@@ -82,7 +82,8 @@ from ..module_utils._spec import AZURE, WAIT, ArgumentSpec
 from ..module_utils._wait import Deadline, until
 
 NEEDED = ["Microsoft.DBforPostgreSQL", "Microsoft.DataMigration", "Microsoft.Network"]
-REGISTERED, REGISTERING = "Registered", "Registering"
+REGISTERED = "Registered"
+REGISTERING = "Registering"
 SPEC = AZURE.merge(WAIT).merge(
     ArgumentSpec(options={"namespaces": {"type": "list", "elements": "str", "default": NEEDED}})
 )

@@ -184,7 +184,7 @@ migrations:
       description: When it was first seen ready for its cutover, UTC.
       type: str
       returned: always
-      sample: 2026-11-21T02:31:07.104+00:00
+      sample: "2026-11-21T02:31:07.104+00:00"
     history:
       description: >-
         The states seen, each with C(state), C(substate), C(at) (UTC), C(seconds) since the watch began, and C(ready).
@@ -194,7 +194,7 @@ migrations:
       sample:
         - state: InProgress
           substate: MigratingData
-          at: 2026-11-21T02:20:41.002+00:00
+          at: "2026-11-21T02:20:41.002+00:00"
           seconds: 128.1
           ready: false
     migration:

@@ -59,7 +59,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return self._in_worker()
 
     def _wants_a_process(self, variables: dict[str, Any]) -> bool:
-        """Remote connections, become, async and another interpreter need the ordinary way, as does pgflex_in_process: false."""
+        """Remote, become, async and another interpreter need the ordinary way, as does pgflex_in_process: false."""
         interpreter = self._templar.template(variables.get("ansible_python_interpreter"))
         # Names such as auto and auto_silent ask for discovery, which would look for what we run in already.
         other = isinstance(interpreter, str) and os.path.isabs(interpreter) and not _same_python(interpreter)
@@ -114,5 +114,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
 
 def _same_python(path: str) -> bool:
-    """Whether a path means the interpreter that runs now; a virtual environment's python is a link, so the link counts."""
+    """Whether a path means the interpreter that runs now; of a virtual environment's python the link counts."""
     return os.path.abspath(path) == os.path.abspath(sys.executable)
