@@ -29,6 +29,8 @@ CURRENT = "2025-08-01"
 
 
 class EverybodyMay:
+    """But for the scopes put into `forbidden`."""
+
     def __init__(self) -> None:
         self.forbidden: set[str] = set()
 
@@ -40,7 +42,7 @@ class AllReachable:
     def __init__(self) -> None:
         self.reason: str | None = None
 
-    def explain(self, source: object, target: object) -> str | None:
+    def explain(self, source: object, target: object, *, adds_rules: bool) -> str | None:
         return self.reason
 
 
@@ -56,6 +58,26 @@ class OneApplication:
         return Principal()
 
 
+class SomeConfigurations:
+    """What was set; PostgreSQL's own value for the rest."""
+
+    def __init__(self, clusters: Clusters) -> None:
+        self._clusters = clusters
+        self.values: dict[tuple[str, str], str] = {}
+
+    def value(self, server: Resource, name: str) -> str:
+        kept = self.values.get((server.name, name))
+        return kept if kept is not None else self._clusters.get(server.name).parameter(name) or ""
+
+    def seed(self, server: Resource, name: str, value: str) -> None:
+        self.values[server.name, name] = value
+        if name == "azure.replication_support":
+            self._clusters.get(server.name).set_parameter("wal_level", value.lower())
+
+    def restarted(self, server: Resource) -> None:
+        self.values[server.name, "restarts"] = str(int(self.values.get((server.name, "restarts"), "0")) + 1)
+
+
 @dataclass
 class SmallLab:
     settings: Settings
@@ -65,11 +87,13 @@ class SmallLab:
     rbac: EverybodyMay = field(default_factory=EverybodyMay)
     reachability: AllReachable = field(default_factory=AllReachable)
     clusters: Clusters = field(init=False)
+    configurations: SomeConfigurations = field(init=False)
     migrations: MigrationService = field(init=False)
 
     def __post_init__(self) -> None:
         self.clock = Clock(self.settings.time_scale)
         self.clusters = Clusters(self.settings)
+        self.configurations = SomeConfigurations(self.clusters)
         self.migrations = MigrationService(self)  # type: ignore[arg-type]
         self.store.put(Resource(ResourceId(GROUP), "Microsoft.Resources/resourceGroups"))
 
@@ -102,13 +126,10 @@ class SmallLab:
         request = ArmRequest(method, ResourceId.parse(path), version, query or {}, body, "caller", action)
         return self.migrations.handle(request)
 
-    def target(self, name: str, **parameters: str) -> Cluster:
+    def target(self, name: str) -> Cluster:
         """A flexible server that allows the sample's extension."""
-        cluster = self.server(name, "flexible")
-        for key, value in {"azure.extensions": "CITEXT", **parameters}.items():
-            path = f"{PROVIDER}/flexibleServers/{name}/configurations/{key.replace('__', '.')}"
-            self.store.put(Resource(ResourceId(path), "configurations", properties={"value": value}))
-        return cluster
+        self.configurations.values[name, "azure.extensions"] = "CITEXT"
+        return self.server(name, "flexible")
 
     def close(self) -> None:
         self.migrations.stop()

@@ -162,7 +162,8 @@ import os, sys
 from pathlib import Path
 from pgflex_lab.clusters import Clusters
 from pgflex_lab.settings import Settings
-cluster = Clusters(Settings(home=Path(sys.argv[1]))).create("lost", kind="flexible", admin_login="a", admin_password="b")
+clusters = Clusters(Settings(home=Path(sys.argv[1])))
+cluster = clusters.create("lost", kind="flexible", admin_login="a", admin_password="b")
 print(cluster.pid, flush=True)
 os._exit(9)
 """

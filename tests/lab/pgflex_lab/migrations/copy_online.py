@@ -55,7 +55,7 @@ def _parts(job: Job, entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
     with job.source.service(job.name) as source:
         keys = source.execute(KEYS).fetchall()
     indexes = tuple(f"{namespace} {name} " for namespace, name in keys)
-    key_names = tuple(f" {name} " for _, name in keys)
+    key_names = tuple(f" {name} " for _kind, name in keys)
     after_rows = ("CONSTRAINT", "FK CONSTRAINT", "INDEX", "INDEX ATTACH", "TRIGGER", "RULE", "POLICY", "ROW SECURITY")
     later_kinds = (*after_rows, "STATISTICS", "MATERIALIZED VIEW DATA", "COMMENT")
     before: list[Entry] = []

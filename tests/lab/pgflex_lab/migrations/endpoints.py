@@ -108,16 +108,20 @@ def source_id(order: Order) -> ResourceId | None:
 
 def address(text: str) -> tuple[str, int, str] | None:
     """`host:port@user`; the user's name may hold an @ itself."""
-    place, _, user = text.partition("@")
-    host, _, port = place.rpartition(":")
+    place, _at, user = text.partition("@")
+    host, _colon, port = place.rpartition(":")
     return (host, int(port), user) if host and port.isdigit() and user else None
 
 
-def resolve(lab: Lab, order: Order, target: Resource) -> tuple[Endpoint, Endpoint]:
-    """Source and target, or the reason why the service cannot get to one of them."""
+def resolve(lab: Lab, order: Order, target: Resource, *, classic: bool) -> tuple[Endpoint, Endpoint]:
+    """Source and target, or the reason why the service cannot get to one of them.
+
+    The classic service opens firewalls for itself, the current one does not.
+    """
     resource = source_resource(lab, order)
     place = address(order.source or "")
-    explained = lab.reachability.explain(resource if resource else (place[0], place[1]) if place else ("", 0), target)
+    asked = resource if resource else place[:2] if place else ("", 0)
+    explained = lab.reachability.explain(asked, target, adds_rules=classic)
     if explained:
         raise MigrationFailure(f"603000: The source or target server cannot be reached. {explained}")
     source_cluster = _cluster_of(lab, resource) if resource else _at(lab, place)
@@ -164,7 +168,7 @@ def _named(lab: Lab, fqdn: str | None, cluster: Cluster) -> Cluster:
 
 def _source_user(cluster: Cluster, order: Order, place: tuple[str, int, str] | None) -> str:
     user = order.source_user or (place[2] if place else cluster.admin_roles[-1])
-    bare, _, server = user.rpartition("@")
+    bare, _at, server = user.rpartition("@")
     if cluster.kind == "single" and server == cluster.name:
         # The gateway strips the server's name for every role; the cluster knows the administrator by both names.
         with cluster.connect() as connection:

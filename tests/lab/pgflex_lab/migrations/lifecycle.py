@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from pgflex_lab.clusters import ClusterError
-from pgflex_lab.migrations import access, copy_offline, copy_online, parameters, roles, validation
+from pgflex_lab.migrations import access, copy_offline, copy_online, enabling, roles, validation
 from pgflex_lab.migrations.endpoints import Endpoint, resolve, source_resource
 from pgflex_lab.migrations.job import Job
 from pgflex_lab.migrations.model import (
@@ -96,7 +96,7 @@ class Runner:
         """Looked up once: before the validation whatever is wrong with them is its finding."""
         if self._source is None or self._target is None:
             resource = self._lab.store.require(self._migration.target_id)
-            self._source, self._target = resolve(self._lab, self._order, resource)
+            self._source, self._target = resolve(self._lab, self._order, resource, classic=self._migration.classic)
         return self._source, self._target
 
     def _wait(self, substate: Substate, done: Callable[[], bool], *, unless: bool = False) -> None:
@@ -127,7 +127,7 @@ class Runner:
             return
         self._wait(Substate.WAITING_REPLICATION, lambda: bool(self._order.setup_replication))
         if cluster.parameter("wal_level") != "logical":
-            parameters.enable_replication(self._lab, resource)
+            enabling.enable_replication(self._lab, resource)
             self._migration.pause(self._scaled(RESTART))
 
     def _validated(self) -> bool:

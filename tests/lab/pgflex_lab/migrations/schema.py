@@ -64,7 +64,7 @@ def _extensions(job: Job) -> None:
                     sql.Identifier(extension), sql.Identifier(schema)
                 )
             )
-    job.notes["schemas"] = {schema for _, schema in rows} | {"public"}
+    job.notes["schemas"] = {schema for _database, schema in rows} | {"public"}
 
 
 def wanted(job: Job, entries: Iterable[Entry]) -> list[Entry]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from pgflex_lab.arm.store import Resource
-from pgflex_lab.migrations import parameters, rules
+from pgflex_lab.migrations import rules
 from pgflex_lab.migrations.endpoints import Endpoint, try_connection
 from pgflex_lab.migrations.model import MigrationFailure, Order
 from pgflex_lab.settings import timestamp
@@ -104,7 +104,7 @@ def validate(
 
 
 def _rules(lab: Lab, order: Order, resource: Resource, source: Endpoint, target: Endpoint, result: Result) -> None:
-    context = rules.Context(order, source, target, lambda name: parameters.value(lab, resource, target, name))
+    context = rules.Context(order, source, target, lambda name: lab.configurations.value(resource, name))
     for check, asked in ((result.server[0], rules.USERS), (None, rules.VERSIONS), (None, rules.PARAMETERS)):
         filled = check or Check(SERVER_TYPES[len(result.server)])
         for rule in asked:

@@ -102,7 +102,7 @@ class Reader:
             return None
         try:
             # Seven digits of a second are Azure's, and one more than Python reads.
-            head, _, rest = value.replace("z", "Z").replace("Z", "+00:00").partition(".")
+            head, _point, rest = value.replace("z", "Z").replace("Z", "+00:00").partition(".")
             digits = "".join(char for char in rest.partition("+")[0] if char.isdigit())
             found = datetime.fromisoformat(f"{head}.{digits[:6]:0<6}+00:00" if rest else head)
         except ValueError:
