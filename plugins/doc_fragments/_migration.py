@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+
 class ModuleDocFragment:
     # Which server and which of the two migration services.
     DOCUMENTATION = r"""

@@ -106,7 +106,8 @@ role_assignment:
       description: Id of the role.
       type: str
       returned: success
-      sample: /subscriptions/11111111-1111-1111-1111-111111111111/providers/Microsoft.Authorization/roleDefinitions/b24988ac-6180-42a0-ab88-20f7382dd24c
+      sample: >-
+        /subscriptions/11111111-1111-1111-1111-111111111111/providers/Microsoft.Authorization/roleDefinitions/b24988ac-6180-42a0-ab88-20f7382dd24c
     assignments:
       description: >-
         One entry for each scope, with the keys of RV(pgflex.migrate.role_assignment_info#module:role_assignments).

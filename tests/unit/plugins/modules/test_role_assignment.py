@@ -84,7 +84,7 @@ def test_an_inherited_assignment_does_not_count(run_module: Any, arm: Any, args:
 
 def test_waits_for_a_new_principal(run_module: Any, arm: Any, args: Any) -> None:
     expect_nothing_there(arm)
-    for _ in range(2):
+    for _again in range(2):
         arm.expect("PUT", url(name=NAME), status=400, json=error("PrincipalNotFound"))
     arm.expect("PUT", url(name=NAME), status=201, json=row())
     assert run_module(MODULE, args)["changed"]

@@ -133,7 +133,7 @@ def test_null_resets(run_module: Any, arm: Any, args: Any) -> None:
 
 def test_check_mode_writes_nothing_and_foretells(run_module: Any, arm: Any, args: Any) -> None:
     asked = {**args, "parameters": {"wal_level": "LOGICAL", "work_mem": 8192}, "restart": True}
-    for _ in range(2):
+    for _again in range(2):
         arm.expect("GET", f"{FLEXIBLE}/configurations", json=rows())
         expect_state(arm)
     foretold = run_module(MODULE, asked, check_mode=True, diff=True)
