@@ -20,7 +20,7 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Where a later run finds a lab that was kept, or that a killed run left behind.
-RECORD = REPOSITORY / ".build" / "demo.json"
+RECORD = Path(os.environ.get("PGFLEX_DEMO_RECORD", REPOSITORY / ".build" / "demo.json"))
 SERVERS = {"source": "shop-single", "target": "shop-flex"}
 # Not /tmp, which can be memory.
 PLACE = Path("/var/tmp")
@@ -68,7 +68,9 @@ class Stage:
         for line in (self.lab / "env.sh").read_text().splitlines():
             words = shlex.split(line, comments=True)
             if words[:1] == ["export"]:
-                self.environment.update((name, value) for name, _, value in (word.partition("=") for word in words[1:]))
+                self.environment.update(
+                    (name, value) for name, _separator, value in (word.partition("=") for word in words[1:])
+                )
         self.environment |= {
             "ANSIBLE_COLLECTIONS_PATH": str(REPOSITORY / ".build" / "collections"),
             "ANSIBLE_HOME": str(self.home / "ansible"),
@@ -119,7 +121,7 @@ class Stage:
         output, pipe = subprocess.STDOUT, subprocess.PIPE
         lab = subprocess.Popen(command, env=environment, stdout=pipe, stderr=output, text=True, start_new_session=True)
         try:
-            said, _ = lab.communicate(timeout=timeout)
+            said, _other = lab.communicate(timeout=timeout)
         except KeyboardInterrupt:
             # Only a lab that has started altogether can be found and ended.
             lab.communicate(timeout=timeout)
@@ -134,7 +136,9 @@ class Playbook:
     def __init__(
         self, name: str, inventory: Path, variables: Mapping[str, str], environment: Mapping[str, str]
     ) -> None:
-        command = [str(Path(sys.executable).parent / "ansible-playbook"), name, "-i", str(inventory)]
+        # A demo that is killed can not end it any more: then the kernel presses Ctrl-C.
+        command = ["setpriv", "--pdeathsig", "INT", str(Path(sys.executable).parent / "ansible-playbook")]
+        command += [name, "-i", str(inventory)]
         command += ["-e", json.dumps(dict(variables))]
         self._process = subprocess.Popen(command, cwd=REPOSITORY, env={**os.environ, **environment})
 

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-from __future__ import annotations
-
 """What a migration's states mean, what releases a waiting one, and how to say where it stands. Pure."""
+
+from __future__ import annotations
 
 import re
 from typing import Any
@@ -79,7 +79,7 @@ def latency(migration: dict[str, Any], names: list[str] | None = None) -> int | 
 
 
 def explain(migration: dict[str, Any]) -> str:
-    """Why a migration ended badly, in the service's words: its error, the databases' messages, what validation found."""
+    """Why it ended badly, in the service's words: its error, the databases' messages, what validation says."""
     reasons = [str(migration["error"])] if migration.get("error") else []
     for row in migration.get("databases") or []:
         if row["state"] == "Failed" and row.get("message") and row["message"] not in " ".join(reasons):

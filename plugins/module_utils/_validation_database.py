@@ -10,7 +10,7 @@ from concurrent.futures import Future, as_completed
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 from ._errors import ModuleFailure
 from ._parallel import each
@@ -99,7 +99,7 @@ class Part:
     by_cursor: bool = False
 
 
-Answer = tuple[int, Totals | str]
+Answer: TypeAlias = "tuple[int, Totals | str]"
 
 
 def cut(index: int, table: Table, side: int, mask: int, version: int) -> list[Part]:
@@ -299,7 +299,7 @@ class Comparison:
 
     def _fold(self, wanted: Sequence[tuple[Table, int]]) -> list[tuple[Totals, Totals] | str]:
         """Counts and sums of tables on both sides at once; a text is why a table has none."""
-        totals: list[tuple[Totals, Totals]] = [({}, {}) for _ in wanted]
+        totals: list[tuple[Totals, Totals]] = [({}, {}) for _each in wanted]
         errors: dict[int, str] = {}
         futures: dict[Future[list[Answer]], tuple[int, int]] = {}
         for side in SIDES:

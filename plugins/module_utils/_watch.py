@@ -8,8 +8,8 @@ import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
 
 from ._errors import service_errors, status_of, translate
 from ._estimate import base_copy_seconds, clock, remaining
@@ -26,7 +26,7 @@ from ._states import (
 )
 from ._wait import Deadline, pause
 
-Fetch = Callable[[], dict[str, Any] | None]
+Fetch: TypeAlias = "Callable[[], dict[str, Any] | None]"
 # A migration made a moment ago may not be found by the next request; after so many looks it is really not there.
 LOOKS_UNTIL_MISSING = 3
 # How often a line comes although nothing but the clock has changed, in seconds.
@@ -147,7 +147,7 @@ class Watch:
             {
                 "state": found["state"],
                 "substate": found["substate"],
-                "at": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+                "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "seconds": round(row.elapsed, 1),
                 "ready": ready_for_cutover(found),
             }
@@ -169,7 +169,8 @@ class Watch:
             state = f"{row.found['state']}, {row.found['substate']}" if row.found else "never seen"
             row.outcome = "timeout"
             row.message = (
-                f"Not there after {self.deadline.elapsed:.0f} s (wait_timeout {self.deadline.seconds:.0f} s), last state {state}. "
+                f"Not there after {self.deadline.elapsed:.0f} s (wait_timeout {self.deadline.seconds:.0f} s), "
+                f"last state {state}. "
                 "The migration goes on in Azure; run again to go on watching."
             )
 
@@ -212,7 +213,7 @@ def progress(row: Watched, found: dict[str, Any]) -> list[str]:
             parts.append(f"{database['tables_errored']} in error")
         if database["applied_changes"] or database["incoming_changes"]:
             parts.append(f"{database['applied_changes'] or 0} changes applied")
-        if database["latency"] is not None and not (found.get("migration_mode") or "").lower() == "offline":
+        if database["latency"] is not None and (found.get("migration_mode") or "").lower() != "offline":
             parts.append(f"{database['latency']} s behind")
         lines.append(_line(f"  {database['name']}", f": {', '.join(parts)}"))
     return lines
@@ -233,4 +234,4 @@ def _left(row: Watched, found: dict[str, Any]) -> float | None:
     counts = [tables(database) for database in found["databases"]]
     expected = base_copy_seconds(row.size_gb) if row.size_gb else None
     elapsed = time.monotonic() - row.copying_since
-    return remaining(sum(done for done, _ in counts), sum(total for _, total in counts), elapsed, expected)
+    return remaining(sum(done for done, _other in counts), sum(total for _other, total in counts), elapsed, expected)

@@ -37,7 +37,7 @@ def lab() -> Iterator[dict[str, str]]:
     environment["PGFLEX_LAB_TIME_SCALE"] = "600"
     try:
         lines = [line.removeprefix("export ") for line in control("start").splitlines() if line.startswith("export ")]
-        yield {name: value.strip("'") for name, _, value in (line.partition("=") for line in lines)}
+        yield {name: value.strip("'") for name, _separator, value in (line.partition("=") for line in lines)}
         control("stop")
     finally:
         shutil.rmtree(home, ignore_errors=True)

@@ -32,7 +32,7 @@ class ConnectProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            method, _, rest = head.partition(" ")
+            method, _separator, rest = head.partition(" ")
             target = rest.split(" ", 1)[0]
             host = target.rpartition(":")[0].lower()
             if method != "CONNECT" or host not in PUBLIC_HOSTS:

@@ -190,7 +190,7 @@ def test_cutover_of_one_database_while_the_other_waits(lab: SmallLab, source: Cl
 
 
 def wait_for(done: Any, seconds: float = 20) -> None:
-    for _ in range(int(seconds / 0.05)):
+    for _each in range(int(seconds / 0.05)):
         if done():
             return
         threading.Event().wait(0.05)

@@ -45,7 +45,7 @@ def path(tmp_path: Path) -> str:
 
 def test_asks_once_without_a_file(issuer: Issuer) -> None:
     credential = SharedToken(issuer, WHO, None)
-    tokens = [credential.get_token(ARM) for _ in range(3)]
+    tokens = [credential.get_token(ARM) for _each in range(3)]
     assert {token.token for token in tokens} == {"token-1"} and len(issuer.asked) == 1
     assert isinstance(tokens[2], AccessToken) and tokens[2].expires_on > time.time()
 
@@ -106,7 +106,7 @@ def test_a_refused_token_is_replaced_for_all(issuer: Issuer, path: str) -> None:
 
 def test_msgraphs_empty_claims_are_no_challenge(issuer: Issuer) -> None:
     credential = SharedToken(issuer, WHO, None)
-    for _ in range(2):
+    for _each in range(2):
         credential.get_token(GRAPH, claims=None, enable_cae=True)
     assert len(issuer.asked) == 1
 

@@ -78,7 +78,7 @@ def test_turns_it_on_and_waits_until_the_server_is_ready(run_module: Any, arm: A
 
 
 def test_check_mode_writes_nothing_and_foretells(run_module: Any, arm: Any, args: Any) -> None:
-    for _ in range(2):
+    for _each in range(2):
         arm.expect("GET", SUPPORT, json=support("OFF"))
         expect_state(arm, "Ready")
     foretold = run_module(MODULE, args, check_mode=True, diff=True)
@@ -106,7 +106,7 @@ def test_no_restart_without_leave(run_module: Any, arm: Any, args: Any, check_mo
 @pytest.mark.parametrize("value", ["REPLICA", "OFF"])
 def test_turns_it_off(run_module: Any, arm: Any, args: Any, value: str) -> None:
     asked = {**args, "state": "absent", "off_value": value}
-    for _ in range(2):
+    for _each in range(2):
         arm.expect("GET", SUPPORT, json=support("LOGICAL"))
         expect_state(arm, "Ready")
     foretold = run_module(MODULE, asked, check_mode=True, diff=True)

@@ -176,7 +176,7 @@ def test_a_migration_that_shows_up_late_is_watched(run_module: Any, current: Any
 def test_errors_that_pass_are_waited_out(run_module: Any, arm: Any, current: Any, args: Any, status: int) -> None:
     current.expect_get(copying(current))
     broken = {"error": {"code": "ServerBusy", "message": "Come back later."}}
-    for _ in range(TRIES):
+    for _each in range(TRIES):
         arm.expect("GET", current.url(), status=status, json=broken)
     current.expect_get(current.ready())
     row = one(run_module(MODULE, args))
@@ -185,7 +185,7 @@ def test_errors_that_pass_are_waited_out(run_module: Any, arm: Any, current: Any
 
 def test_a_broken_connection_is_waited_out(run_module: Any, arm: Any, current: Any, args: Any) -> None:
     current.expect_get(copying(current))
-    for _ in range(TRIES):
+    for _each in range(TRIES):
         arm.expect("GET", current.url(), raises=requests.exceptions.ConnectionError("no route to host"))
     current.expect_get(current.ready())
     assert one(run_module(MODULE, args))["outcome"] == "ready"
@@ -301,7 +301,7 @@ def test_a_cutover_that_runs_is_watched_most_closely(run_module: Any, current: A
 @pytest.mark.parametrize("answer", ["running", "nothing", "error"])
 def test_check_mode_looks_once(run_module: Any, arm: Any, current: Any, args: Any, clock: Any, answer: str) -> None:
     if answer == "error":
-        for _ in range(TRIES):
+        for _each in range(TRIES):
             arm.expect("GET", current.url(), status=503, json={"error": {"code": "Busy", "message": "Later."}})
     else:
         current.expect_get(copying(current) if answer == "running" else None)
