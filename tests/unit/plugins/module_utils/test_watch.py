@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from ansible_collections.pgflex.migrate.plugins.module_utils._states import RELEASES
+from ansible_collections.pgflex.migrate.plugins.module_utils._watch import SIGN_OF_LIFE, Watch, Watched, progress
+
+COUNTS = {"tables_queued": 0, "tables_loading": 0, "tables_completed": 0, "tables_errored": 0}
+LONG = "a-very-long-name-of-a-host-in-the-inventory.with-a-domain.example.org"
+SUBSTATES = (*RELEASES, "WaitingForCutoverTrigger", "CancelingRequestedDBMigrations", "MigratingData")
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Time that passes only while the watch pauses."""
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    return now
+
+
+def database(name: str = "shop", state: str = "InProgress", **values: Any) -> dict[str, Any]:
+    known = {"latency": None, "applied_changes": None, "incoming_changes": None, "message": None}
+    return {"name": name, "state": state, **COUNTS, **known, **values}
+
+
+def migration(
+    state: str = "InProgress", substate: str | None = "MigratingData", *rows: Any, mode: str = "Online"
+) -> dict[str, Any]:
+    return {"state": state, "substate": substate, "migration_mode": mode, "databases": list(rows), "error": None}
+
+
+def watched(*answers: Any, label: str = "shop", **values: Any) -> Watched:
+    script = iter(answers)
+    return Watched(label=label, name="shop-1", target="shop-flex", fetch=lambda: next(script), started=1000.0, **values)
+
+
+def watch(*rows: Watched, timeout: float = 3600, until_cutover: bool = True) -> tuple[list[dict[str, Any]], list[str]]:
+    lines: list[str] = []
+    made = Watch(list(rows), until_cutover=until_cutover, timeout=timeout, least=5, most=60, report=lines.append)
+    return made.run(), lines
+
+
+@pytest.mark.parametrize(
+    ("found", "lines"),
+    [
+        (migration(), ["shop: MigratingData, 1:05 elapsed"]),
+        (migration("InProgress", None), ["shop: InProgress, 1:05 elapsed"]),
+        (migration("Succeeded", "Completed", database(state="Succeeded")), ["shop: Succeeded, 1:05 elapsed"]),
+        # Nothing is said of tables before the service has counted them.
+        (migration("InProgress", "MigratingData", database()), ["shop: MigratingData, 1:05 elapsed"]),
+        (
+            migration("InProgress", "MigratingData", database(tables_completed=3, tables_queued=4, tables_loading=2)),
+            ["shop: MigratingData, 1:05 elapsed", "  shop: 3/9 tables, 2 loading"],
+        ),
+        (
+            migration("InProgress", "MigratingData", database(tables_completed=3, tables_errored=1)),
+            ["shop: MigratingData, 1:05 elapsed", "  shop: 3/4 tables, 1 in error"],
+        ),
+        (
+            migration(
+                "WaitingForUserAction",
+                "WaitingForCutoverTrigger",
+                database(tables_completed=9, applied_changes=4711, incoming_changes=0, latency=2),
+                database("stock", tables_completed=1, applied_changes=0, incoming_changes=5, latency=0),
+                database("old", "Succeeded", tables_completed=1),
+            ),
+            [
+                "shop: WaitingForCutoverTrigger, 1:05 elapsed",
+                "  shop: 9/9 tables, 4711 changes applied, 2 s behind",
+                "  stock: 1/1 tables, 0 changes applied, 0 s behind",
+            ],
+        ),
+        (
+            # An offline copy follows nothing, and its latency says nothing.
+            migration("InProgress", "MigratingData", database(tables_completed=1, latency=0), mode="Offline"),
+            ["shop: MigratingData, 1:05 elapsed", "  shop: 1/1 tables"],
+        ),
+    ],
+)
+def test_what_a_user_reads_at_one_look(clock: list[float], found: dict[str, Any], lines: list[str]) -> None:
+    clock[0] += 65
+    assert progress(watched(), found) == lines
+
+
+@pytest.mark.parametrize(
+    ("size_gb", "done", "total", "left"),
+    [
+        (None, 10, 40, "3:00"),
+        (None, 0, 40, None),
+        (10, 0, 40, "7:00"),
+        # Longer than promised: the tables are the measure.
+        (0.5, 10, 40, "3:00"),
+    ],
+)
+def test_time_left_of_a_copy(clock: list[float], size_gb: Any, done: int, total: int, left: str | None) -> None:
+    row = watched(size_gb=size_gb, copying_since=1000.0)
+    clock[0] += 60
+    found = migration("InProgress", "MigratingData", database(tables_completed=done, tables_queued=total - done))
+    assert progress(row, found)[0].endswith(f", about {left} left" if left else "elapsed")
+
+
+@pytest.mark.parametrize(
+    ("label", "substate", "name"), itertools.product(("shop", LONG), SUBSTATES, ("shop", LONG[:63]))
+)
+def test_lines_fit_80_columns(clock: list[float], label: str, substate: str, name: str) -> None:
+    clock[0] += 7 * 86400
+    counts = {"tables_completed": 12345, "tables_queued": 99999, "tables_loading": 16, "tables_errored": 3}
+    row = database(name, applied_changes=123456789, incoming_changes=12, latency=604800, **counts)
+    lines = progress(watched(label=label, size_gb=90000, copying_since=1000.0), migration("InProgress", substate, row))
+    assert len(lines) == 2 and max(map(len, lines)) <= 80
+    assert substate in lines[0]
+    assert lines[0].startswith(label[:5]) and lines[1].startswith(f"  {name[:3]}")
+
+
+def test_a_long_name_keeps_its_both_ends() -> None:
+    (line,) = progress(watched(label=LONG), migration())
+    assert line.startswith("a-very-long-name") and "example.org: MigratingData" in line and ".." in line
+
+
+def test_a_line_comes_when_something_has_changed() -> None:
+    counted = [database(tables_completed=done, tables_queued=9 - done) for done in (1, 1, 2)]
+    answers = [migration("InProgress", "MigratingData", row) for row in counted]
+    _, lines = watch(watched(*answers, migration("Succeeded", "Completed")))
+    assert [line for line in lines if "tables" in line] == ["  shop: 1/9 tables", "  shop: 2/9 tables"]
+
+
+def test_a_silent_migration_gives_a_sign_of_life() -> None:
+    looks = 40
+    _, lines = watch(watched(*[migration()] * looks, migration("Succeeded", "Completed")))
+    told = [line for line in lines if "MigratingData" in line]
+    assert 200 / SIGN_OF_LIFE - 1 <= len(told) < looks
+
+
+def test_no_line_of_a_failed_look_is_wider_than_80_columns() -> None:
+    from azure.core.exceptions import ServiceRequestError
+
+    def fetch() -> Any:
+        if not seen:
+            seen.append(1)
+            raise ServiceRequestError("The name management.azure.com could not be resolved. " * 3)
+        return migration("Succeeded", "Completed")
+
+    seen: list[int] = []
+    row = watched(label=LONG)
+    row.fetch = fetch
+    (result,), lines = watch(row)
+    assert result["outcome"] == "succeeded" and max(map(len, lines)) <= 80
+    assert "could not be resolved" in " ".join(" ".join(lines).split())
+
+
+def test_every_state_is_kept_once_with_its_time(clock: list[float]) -> None:
+    answers = [
+        migration("InProgress", None),
+        migration("InProgress", "PerformingPreRequisiteSteps"),
+        migration("InProgress", "PerformingPreRequisiteSteps"),
+        migration(),
+        migration("WaitingForUserAction", "WaitingForCutoverTrigger"),
+    ]
+    (result,), _ = watch(watched(*answers))
+    steps = [(step["substate"], step["ready"]) for step in result["history"]]
+    assert steps == [
+        (None, False),
+        ("PerformingPreRequisiteSteps", False),
+        ("MigratingData", False),
+        ("WaitingForCutoverTrigger", True),
+    ]
+    seconds = [step["seconds"] for step in result["history"]]
+    assert seconds == [0, 5, 15, 20] and result["seconds"] == 20
+
+
+def test_the_deadline_holds_for_all_together() -> None:
+    rows, _ = watch(*(watched(*[migration()] * 9, label=name) for name in "abc"), timeout=30)
+    assert [row["outcome"] for row in rows] == ["timeout"] * 3
+    assert all("Not there after 30 s" in row["message"] for row in rows)
+
+
+def test_one_that_was_never_seen_says_so() -> None:
+    (row,), _ = watch(watched(None, None), timeout=5)
+    assert row["outcome"] == "timeout" and "last state never seen" in row["message"]
