@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from ._states import MAX_DATABASES, NAME
 
@@ -53,6 +54,9 @@ def with_defaults(given: dict[str, Any], defaults: Mapping[str, Any] = DEFAULTS)
 
 def problems(given: dict[str, Any]) -> list[str]:
     """Everything that is wrong with the settings of a host, each a sentence that names the setting."""
+    shapeless = [name for name, default in DEFAULTS.items() if isinstance(default, dict) and _no_mapping(given, name)]
+    if shapeless:
+        return [f"pgflex.{name} has to be a mapping." for name in shapeless]
     settings = with_defaults(given)
     source, target = settings["source"], settings["target"]
     found = [f"pgflex.{name} is missing." for name in _missing(settings, source, target)]
@@ -73,6 +77,10 @@ def problems(given: dict[str, Any]) -> list[str]:
     return found
 
 
+def _no_mapping(given: dict[str, Any], name: str) -> bool:
+    return given.get(name) is not None and not isinstance(given[name], dict)
+
+
 def _missing(settings: dict[str, Any], source: dict[str, Any], target: dict[str, Any]) -> list[str]:
     azure = source["type"] in (SINGLE, FLEXIBLE)
     needs = ["resource_group", "name"] if azure else ["host"]
@@ -84,7 +92,11 @@ def _missing(settings: dict[str, Any], source: dict[str, Any], target: dict[str,
 def _database_problems(names: Any) -> list[str]:
     if not names:
         return ["pgflex.databases is empty: name at least one database."]
-    found = []
+    if not isinstance(names, list):
+        return ["pgflex.databases has to be a list of names."]
+    no_text = [name for name in names if not isinstance(name, str)]
+    found = [f"pgflex.databases names {name}, which is no text: put it in quotes." for name in no_text]
+    names = [str(name) for name in names]
     if len(names) > MAX_DATABASES:
         found.append(
             f"pgflex.databases names {len(names)} databases; the service takes up to {MAX_DATABASES} in one migration. "
@@ -101,6 +113,14 @@ def _database_problems(names: Any) -> list[str]:
 
 def _classic_problems(settings: dict[str, Any]) -> list[str]:
     found = []
+    foreign = {
+        "migrate_roles": settings.get("migrate_roles"),
+        "runtime_server_id": settings.get("runtime_server_id"),
+        "window.end": (settings.get("window") or {}).get("end"),
+    }
+    given = [f"pgflex.{name}" for name, value in foreign.items() if value]
+    if given:
+        found.append(f"{', '.join(given)} {'need' if len(given) > 1 else 'needs'} pgflex.generation current.")
     if settings["source"]["type"] != SINGLE:
         found.append(f"pgflex.generation classic migrates Single Servers only, not {settings['source']['type']}.")
     if settings["option"] == "Validate":
@@ -130,6 +150,15 @@ def migration_name(settings: dict[str, Any], host: str) -> str:
     return f"{word}-{digest}"
 
 
+def app_scopes(settings: dict[str, Any]) -> list[str]:
+    """Where the classic service's application has to be Contributor."""
+    target = settings["target"].get("id", "")
+    group = settings.get("migration_resource_group_id") or target.split("/providers/", 1)[0]
+    subnet = settings.get("migration_subnet_id")
+    network = [subnet.split("/subnets/", 1)[0]] if subnet else []
+    return [settings["source"].get("id", ""), target, group, *network]
+
+
 def derive(
     given: dict[str, Any],
     host: str,
@@ -138,20 +167,23 @@ def derive(
 ) -> dict[str, Any]:
     """The settings with defaults and with all that follows from them and from what the two servers are.
 
-    Adds `migration_name`, `watched` (the migration as the module watch takes it), `source.id` (what the service calls
-    the source), `source.connection`, `target.id` and `target.connection`. Raises nothing: call `problems` first.
+    Adds `migration_name`, `validated_tag`, `app_scopes`, `watched` (the migration as the module watch takes it), and for
+    both sides `id` (of the source, what the service calls it), `tags` and `connection`. Raises nothing: call `problems`
+    first.
     """
     settings = with_defaults(given)
     source, target = settings["source"], settings["target"]
     for side, server in ((source, source_server), (target, target_server)):
         if server:
-            side["id"] = server["id"]
+            side["id"], side["tags"] = server["id"], server.get("tags") or {}
             side.setdefault("host", server["fully_qualified_domain_name"])
         side["connection"] = {key: side[key] for key in CONNECTION if side.get(key) is not None}
     if source["type"] not in (SINGLE, FLEXIBLE):
         source["id"] = f"{source['host']}:{source['port']}@{source['user']}"
     settings["migration_name"] = migration_name(settings, host)
+    settings["app_scopes"] = app_scopes(settings)
     settings["online"] = settings["mode"] == "online"
+    settings["validated_tag"] = f"pgflex-validated-{settings['migration_name']}"
     settings["watched"] = {
         "label": host,
         "name": settings["migration_name"],
@@ -167,5 +199,5 @@ def derive(
 def connection_strings(settings: dict[str, Any]) -> dict[str, str]:
     """libpq URIs of the migrated databases, without a password: on a Flexible Server the user is plain."""
     side = settings["target"]["connection"]
-    user, port = side["user"].split("@", 1)[0], side["port"]
-    return {name: f"postgresql://{user}@{side['host']}:{port}/{name}?sslmode=require" for name in settings["databases"]}
+    where = f"{quote(side['user'].split('@', 1)[0], safe='')}@{side['host']}:{side['port']}"
+    return {name: f"postgresql://{where}/{quote(name, safe='')}?sslmode=require" for name in settings["databases"]}
