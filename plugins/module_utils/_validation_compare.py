@@ -269,14 +269,13 @@ def merge_sorted(
     """Walks two streams in ascending order side by side, so that neither has to fit into memory."""
     one, other = next(left, None), next(right, None)
     while one is not None or other is not None:
-        if other is None or (one is not None and one[0] < other[0]):
-            assert one is not None
+        if one is not None and (other is None or one[0] < other[0]):
             yield one[0], one[1], None
             one = next(left, None)
-        elif one is None or other[0] < one[0]:
+        elif other is not None and (one is None or other[0] < one[0]):
             yield other[0], None, other[1]
             other = next(right, None)
-        else:
+        elif one is not None and other is not None:
             yield one[0], one[1], other[1]
             one, other = next(left, None), next(right, None)
 

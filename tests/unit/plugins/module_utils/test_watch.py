@@ -124,13 +124,13 @@ def test_a_long_name_keeps_its_both_ends() -> None:
 def test_a_line_comes_when_something_has_changed() -> None:
     counted = [database(tables_completed=done, tables_queued=9 - done) for done in (1, 1, 2)]
     answers = [migration("InProgress", "MigratingData", row) for row in counted]
-    _, lines = watch(watched(*answers, migration("Succeeded", "Completed")))
+    _rows, lines = watch(watched(*answers, migration("Succeeded", "Completed")))
     assert [line for line in lines if "tables" in line] == ["  shop: 1/9 tables", "  shop: 2/9 tables"]
 
 
 def test_a_silent_migration_gives_a_sign_of_life() -> None:
     looks = 40
-    _, lines = watch(watched(*[migration()] * looks, migration("Succeeded", "Completed")))
+    _rows, lines = watch(watched(*[migration()] * looks, migration("Succeeded", "Completed")))
     told = [line for line in lines if "MigratingData" in line]
     assert 200 / SIGN_OF_LIFE - 1 <= len(told) < looks
 
@@ -160,7 +160,7 @@ def test_every_state_is_kept_once_with_its_time(clock: list[float]) -> None:
         migration(),
         migration("WaitingForUserAction", "WaitingForCutoverTrigger"),
     ]
-    (result,), _ = watch(watched(*answers))
+    (result,), _lines = watch(watched(*answers))
     steps = [(step["substate"], step["ready"]) for step in result["history"]]
     assert steps == [
         (None, False),
@@ -173,11 +173,11 @@ def test_every_state_is_kept_once_with_its_time(clock: list[float]) -> None:
 
 
 def test_the_deadline_holds_for_all_together() -> None:
-    rows, _ = watch(*(watched(*[migration()] * 9, label=name) for name in "abc"), timeout=30)
+    rows, _lines = watch(*(watched(*[migration()] * 9, label=name) for name in "abc"), timeout=30)
     assert [row["outcome"] for row in rows] == ["timeout"] * 3
     assert all("Not there after 30 s" in row["message"] for row in rows)
 
 
 def test_one_that_was_never_seen_says_so() -> None:
-    (row,), _ = watch(watched(None, None), timeout=5)
+    (row,), _lines = watch(watched(None, None), timeout=5)
     assert row["outcome"] == "timeout" and "last state never seen" in row["message"]

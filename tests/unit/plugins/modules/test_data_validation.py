@@ -43,7 +43,7 @@ class Server:
 
     def _answers(self, text):
         return (
-            ("pg_export_snapshot", lambda: self._look()),
+            ("pg_export_snapshot", self._look),
             ("server_encoding", lambda: [("UTF8",)]),
             ("pg_stat_database", lambda: [(0,)]),
             ("pg_replication_slots", lambda: [(0,)]),
@@ -58,7 +58,7 @@ class Server:
             ("pg_largeobject_metadata", lambda: [(oid,) for oid in self.large] if "> 0::oid" in text else []),
             ("lo_get", lambda: [(oid, 3, digest) for oid, digest in self.large.items()]),
             ("c.relkind = 'm'", lambda: self.views),
-            ("DECLARE", lambda: self._declare()),
+            ("DECLARE", self._declare),
             ("FETCH", lambda: [self.pending.pop()] if self.pending else []),
             ("GROUP BY 2", lambda: [(0, key & 15, 1, value) for key, value in self.rows.items()]),
             ("count(*), coalesce(sum", lambda: [(0, 0, len(self.rows), sum(self.rows.values()))]),
