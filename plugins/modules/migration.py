@@ -132,7 +132,7 @@ options:
         required: true
       tenant_id:
         description:
-          - GUID of its tenant.
+          - GUID of the Entra tenant that the application is in.
         type: str
         required: true
       client_secret:

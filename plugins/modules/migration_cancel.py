@@ -19,7 +19,7 @@ author:
 options:
   name:
     description:
-      - Name of the migration.
+      - Name of the migration to cancel.
     type: str
     required: true
   databases:

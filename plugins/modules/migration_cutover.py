@@ -21,7 +21,7 @@ author:
 options:
   name:
     description:
-      - Name of the migration.
+      - Name of the migration to cut over.
     type: str
     required: true
   databases:

@@ -28,7 +28,7 @@ options:
     suboptions:
       name:
         description:
-          - Name of the migration.
+          - Name of the migration to watch.
         type: str
         required: true
       resource_group:

@@ -80,7 +80,7 @@ class Script:
         check: Callable[[Any], None] | None = None,
         raises: Exception | None = None,
     ) -> None:
-        """`body` has to be equal to what is sent, `check` gets it; `raises` breaks the connection instead of answering."""
+        """`body` has to be equal to what is sent, `check` gets it; `raises` breaks the connection, not answering."""
 
         def compare(sent: Any) -> None:
             assert sent == body, f"{method} {path} sent {sent}"

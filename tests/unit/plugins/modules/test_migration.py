@@ -247,7 +247,8 @@ def test_a_busy_target_is_named_and_nothing_is_sent(run_module: Any, arm: Any, s
                 "source_db_server_fully_qualified_domain_name": "shop.corp",
                 "migration_instance_resource_id": "/runtime",
             },
-            "source_db_server_fully_qualified_domain_name can not be given together with migration_instance_resource_id",
+            "source_db_server_fully_qualified_domain_name can not be given together with "
+            "migration_instance_resource_id",
         ),
     ],
 )
