@@ -73,7 +73,7 @@ class Azure:
         }
 
     def flexible(self, subscription_id: str | None = None, api_version: str | None = None) -> Any:
-        """azure-mgmt-postgresqlflexibleservers; with `api_version` also for classic migrations, whose paths are equal."""
+        """azure-mgmt-postgresqlflexibleservers; with `api_version` for classic migrations, whose paths are equal."""
         try:
             from azure.mgmt.postgresqlflexibleservers import PostgreSQLManagementClient as Client
         except ImportError as error:
