@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ._postgres import APPLICATION_NAME
@@ -61,11 +61,14 @@ def client_sessions(
 
 @dataclass(frozen=True)
 class Sample:
-    """What is known of one moment: rows written so far by database, sessions, and where autovacuum is at work."""
+    """What is known of one moment, by database: rows written so far, sessions, and the server's own workers."""
 
     rows: dict[str, int]
     sessions: tuple[ClientSession, ...]
-    vacuumed: frozenset[str]
+    # Sessions established so far, which servers before version 14 do not count.
+    established: dict[str, int] = field(default_factory=dict)
+    vacuumed: frozenset[str] = frozenset()
+    subscribing: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -95,42 +98,50 @@ def writers(connection: psycopg.Connection[Any], databases: Sequence[str], sampl
 
 
 def _sample(connection: psycopg.Connection[Any], databases: Sequence[str]) -> Sample:
+    version = connection.info.server_version
+    established = "sessions" if version >= 140000 else "NULL::bigint"
     # Inside a transaction the statistics would be those of its first look.
     connection.execute("SELECT pg_stat_clear_snapshot()")
     counters = connection.execute(
-        "SELECT datname::text, tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datname = ANY(%s)",
+        f"SELECT datname::text, tup_inserted + tup_updated + tup_deleted, {established} "
+        "FROM pg_stat_database WHERE datname = ANY(%s)".encode(),
         [list(databases)],
     ).fetchall()
-    vacuums: list[Any] = []
-    if connection.info.server_version >= 100000:
-        vacuums = connection.execute(
-            "SELECT DISTINCT datname::text FROM pg_stat_activity "
-            "WHERE backend_type = 'autovacuum worker' AND datname IS NOT NULL"
+    workers: list[Any] = []
+    if version >= 100000:
+        workers = connection.execute(
+            "SELECT DISTINCT datname::text, backend_type = 'autovacuum worker' FROM pg_stat_activity "
+            "WHERE backend_type ~ '^(autovacuum|logical replication.*) worker$' AND datname IS NOT NULL"
         ).fetchall()
     return Sample(
-        rows={name: int(count or 0) for name, count in counters},
+        rows={name: int(count or 0) for name, count, _sessions in counters},
         sessions=tuple(client_sessions(connection, databases)),
-        vacuumed=frozenset(name for (name,) in vacuums),
+        established={name: int(sessions) for name, _count, sessions in counters if sessions is not None},
+        vacuumed=frozenset(name for name, vacuum in workers if vacuum),
+        subscribing=frozenset(name for name, vacuum in workers if not vacuum),
     )
 
 
 def judge(before: Sample, after: Sample, databases: Sequence[str]) -> Iterator[Writer]:
-    """A session with a transaction id writes. Rows that were written between the samples tell of the others.
-
-    ANALYZE writes rows as well, to pg_statistic: where autovacuum is at work and nobody is connected, that is it.
-    """
+    """A session with a transaction id writes. Rows that were written between the samples tell of the others."""
     for database in databases:
         rows = after.rows.get(database, 0) - before.rows.get(database, 0)
-        seen = {session.pid: session for session in (*before.sessions, *after.sessions) if session.database == database}
-        writing = tuple(
-            session
-            for session in (*before.sessions, *after.sessions)
-            if session.database == database and session.has_transaction_id
-        )
-        own_doing = not seen and database in before.vacuumed | after.vacuumed
-        if writing or (rows > 0 and not own_doing):
-            shown = {session.pid: session for session in writing} or seen
+        both = [session for session in (*before.sessions, *after.sessions) if session.database == database]
+        writing = {session.pid: session for session in both if session.has_transaction_id}
+        if writing or (rows > 0 and not _only_analyzed(before, after, database)):
+            shown = writing or {session.pid: session for session in both}
             yield Writer(database, max(0, rows), tuple(shown.values()))
+
+
+def _only_analyzed(before: Sample, after: Sample, database: str) -> bool:
+    """Whether nobody but autovacuum can have written: ANALYZE writes rows to pg_statistic, which count like others."""
+    if any(session.database == database for session in (*before.sessions, *after.sessions)):
+        return False
+    if database in before.subscribing | after.subscribing:
+        return False
+    if database in before.established:
+        return before.established[database] == after.established.get(database)
+    return database in before.vacuumed | after.vacuumed
 
 
 def who(found: Sequence[Writer]) -> str:

@@ -487,6 +487,13 @@ class Writer:
         self.thread.join()
 
 
+@pytest.fixture
+def patient(monkeypatch, shop):
+    """A writer that gets no turn for a while must not look like one that has stopped."""
+    monkeypatch.setattr(engine, "RECHECK_SECONDS", 1.0)
+
+
+@pytest.mark.usefixtures("patient")
 def test_a_table_that_writers_move_is_told_as_moved(shop):
     with Writer(shop, lag=10):
         result = compare(shop, settle_timeout=1)
@@ -497,6 +504,7 @@ def test_a_table_that_writers_move_is_told_as_moved(shop):
     assert compare(shop)["validation"]["equal"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_real_damage_is_found_among_moving_rows(shop):
     on(shop[1], "UPDATE customers SET name = 'damaged' WHERE id = 4000")
     with Writer(shop, lag=10):

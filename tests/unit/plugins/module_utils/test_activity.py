@@ -10,8 +10,9 @@ def session(pid=1, database="shop", writing=False, application="app", superuser=
     return activity.ClientSession(database, pid, "u", application, None, writing, superuser)
 
 
-def sample(rows, *sessions, vacuumed=()):
-    return activity.Sample({"shop": rows}, sessions, frozenset(vacuumed))
+def sample(rows, *sessions, vacuumed=(), subscribing=(), established=None):
+    counted = {} if established is None else {"shop": established}
+    return activity.Sample({"shop": rows}, sessions, counted, frozenset(vacuumed), frozenset(subscribing))
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,11 @@ def sample(rows, *sessions, vacuumed=()):
         (sample(5, vacuumed=["shop"]), sample(9), []),
         (sample(5, session(), vacuumed=["shop"]), sample(9), [4]),
         (sample(5, vacuumed=["other"]), sample(9), [4]),
+        # Since version 14 the server counts sessions: with none, now or in between, it was the server itself.
+        (sample(5, established=7), sample(9, established=7), []),
+        (sample(5, established=7), sample(9, established=8), [4]),
+        (sample(5, session(), established=7), sample(9, established=7), [4]),
+        (sample(5, established=7, subscribing=["shop"]), sample(9, established=7), [4]),
         (sample(5, session(database="other", writing=True)), sample(5), []),
         # The statistics were reset in between.
         (sample(9), sample(0), []),
