@@ -332,10 +332,9 @@ class Clusters:
 
     def stop_all(self) -> None:
         """Ends and removes every cluster; nothing keeps running."""
-        with self._lock:
-            names = list(self._clusters)
-        for name in names:
-            self.drop(name)
+        _end(*(cluster.data for cluster in self.all()))
+        for cluster in self.all():
+            self.drop(cluster.name)
         self._network.close()
 
     def _copy_template(self, name: str, kind: Kind, admin_login: str) -> Cluster:
@@ -433,10 +432,10 @@ def remove_leftovers(settings: Settings) -> None:
     """Ends clusters that a killed lab of this home left running, and removes their directories."""
     if not settings.clusters_dir.exists():
         return
-    for directory in settings.clusters_dir.iterdir():
-        if directory.name != ".template" and directory.is_dir():
-            _end(directory / "data")
-            shutil.rmtree(directory, ignore_errors=True)
+    found = [item for item in settings.clusters_dir.iterdir() if item.is_dir() and item.name != ".template"]
+    _end(*(directory / "data" for directory in found))
+    for directory in found:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def set_password(connection: psycopg.Connection[Any], role: str, password: str) -> None:
@@ -461,19 +460,18 @@ def is_server(pid: int, data: Path) -> bool:
         return False
 
 
-def _end(data: Path) -> None:
-    """Immediate shutdown: the directory is going to be removed."""
-    pid = _postmaster(data)
-    if pid is None:
-        return
+def _end(*directories: Path) -> None:
+    """Immediate shutdown of all of them: the directories are going to be removed."""
+    running = {data: pid for data in directories if (pid := _postmaster(data)) is not None}
+    for pid in running.values():
+        os.kill(pid, signal.SIGQUIT)
     deadline = time.monotonic() + 10
-    os.kill(pid, signal.SIGQUIT)
-    # The file of the pid goes before the process does.
-    while is_server(pid, data):
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-            deadline += 10
-        time.sleep(0.02)
+    for data, pid in running.items():
+        # The file of the pid goes before the process does.
+        while is_server(pid, data):
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
 
 
 def _directory_for(root: Path, name: str) -> Path:

@@ -49,7 +49,8 @@ class Writer:
         "INSERT INTO customer (name, worth) VALUES ('new ' || nextval('ticket'), 1)",
         "UPDATE customer SET tags = tags || 'x'::text WHERE id % 50 = 3",
         """INSERT INTO "Odd Schema"."Order ""x"" y" ("Customer", price, amount) VALUES (5, 1.25, 3)""",
-        """DELETE FROM "Odd Schema"."Order ""x"" y" WHERE ctid = (SELECT ctid FROM "Odd Schema"."Order ""x"" y" LIMIT 1)""",
+        """WITH one AS (SELECT min("Id") FROM "Odd Schema"."Order ""x"" y")
+           DELETE FROM "Odd Schema"."Order ""x"" y" WHERE "Id" IN (TABLE one)""",
         "INSERT INTO event VALUES ((random() * 1e9)::bigint, '2025-06-01', 'new')",
         "UPDATE event SET day = '2024-06-01' WHERE ctid = (SELECT ctid FROM event_2 LIMIT 1)",
         "UPDATE by_index SET v = v + 1 WHERE code = 'c3'",

@@ -196,7 +196,7 @@ def test_a_restart_of_the_source_is_survived(lab: SmallLab, target: Cluster) -> 
 
 
 def test_the_cutover_window_ends_after_72_hours() -> None:
-    with small_lab(time_scale=100_000.0) as lab:
+    with small_lab(time_scale=40_000.0) as lab:
         source = lab.server("src", "single")
         source.set_parameter("wal_level", "logical")
         source.restart()

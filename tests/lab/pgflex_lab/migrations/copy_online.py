@@ -73,5 +73,6 @@ def _cut_over(job: Job, replication: Replication) -> None:
     job.enter(DatabaseState.IN_PROGRESS)
     replication.catch_up(replication.mark())
     replication.remove()
+    replication.count_finally()
     leftovers.carry(job)
     schema.analyze(job)

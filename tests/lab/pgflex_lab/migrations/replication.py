@@ -34,6 +34,8 @@ CHANGES = (
     "coalesce(sum(n_tup_ins), 0)::bigint, coalesce(sum(n_tup_upd), 0)::bigint, coalesce(sum(n_tup_del), 0)::bigint"
 )
 MAX_ERRORS = 5
+Changes = tuple[int, int, int]
+"""Inserts, updates, deletes."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ class Replication:
         self._subscription: int | None = None
         self._watchers: dict[str, Connection] = {}
         self._positions: deque[tuple[float, int]] = deque(maxlen=4096)
-        self._base: tuple[int, int, int] = (0, 0, 0)
-        self._source_base = 0
+        self._target_base: Changes = (0, 0, 0)
+        self._source_base: Changes = (0, 0, 0)
 
     def publish(self) -> None:
         """Once published, a table without a key refuses its own application's updates, so it is widened first."""
@@ -182,25 +184,26 @@ class Replication:
 
     def start_counting(self) -> None:
         """Counters of changes begin where the base copy ends."""
-        self._base = self._target_changes()
+        self._target_base = _changes(self._watching(self._job.target))
         self._source_base = self._source_changes()
 
-    def _target_changes(self) -> tuple[int, int, int]:
-        row = self._watching(self._job.target).execute(f"SELECT {CHANGES} FROM pg_stat_user_tables").fetchone()
-        assert row is not None
-        return (int(row[0]), int(row[1]), int(row[2]))
+    def _source_changes(self) -> Changes:
+        return _changes(self._watching(self._job.source), [table.oid for table in self.tables])
 
-    def _source_changes(self) -> int:
-        row = (
-            self._watching(self._job.source)
-            .execute(
-                f"SELECT {CHANGES} FROM pg_stat_user_tables WHERE relid = ANY(%s)",
-                ([item.oid for item in self.tables],),
-            )
-            .fetchone()
+    def count_finally(self) -> None:
+        """The worker hands in what it counted when it ends."""
+        with self._job.target.service(self._job.name) as target:
+            self._counted(_difference(_changes(target), self._target_base), pending=0, latency=0)
+
+    def _counted(self, done: Changes, *, pending: int, latency: int) -> None:
+        self._job.measured(
+            cdcInsertCounter=done[0],
+            cdcUpdateCounter=done[1],
+            cdcDeleteCounter=done[2],
+            appliedChanges=sum(done),
+            incomingChanges=sum(done) + pending,
+            latency=latency,
         )
-        assert row is not None
-        return sum(int(value) for value in row)
 
     def measure(self) -> int:
         """Refreshes the counters; returns the position up to which everything is applied, 0 while a server restarts."""
@@ -217,19 +220,13 @@ class Replication:
             self._positions.popleft()
         oldest, position = self._positions[0]
         latency = 0 if confirmed >= position else math.ceil(now - oldest)
-        inserts, updates, deletes = (
-            max(0, value - base) for value, base in zip(self._target_changes(), self._base, strict=True)
-        )
-        applied = inserts + updates + deletes
-        pending = max(1, self._source_changes() - self._source_base - applied) if confirmed < current else 0
-        self._job.measured(
-            cdcInsertCounter=inserts,
-            cdcUpdateCounter=updates,
-            cdcDeleteCounter=deletes,
-            appliedChanges=applied,
-            incomingChanges=applied + pending,
-            latency=latency,
-        )
+        seen = _difference(self._source_changes(), self._source_base)
+        done = _difference(_changes(self._watching(self._job.target)), self._target_base)
+        if confirmed >= current:
+            # All is applied, and the worker only reports the last of it when more comes.
+            done = (max(done[0], seen[0]), max(done[1], seen[1]), max(done[2], seen[2]))
+        pending = max(1, sum(seen) - sum(done)) if confirmed < current else 0
+        self._counted(done, pending=pending, latency=latency)
         self._raise_errors(self._watching(self._job.target))
         return confirmed
 
@@ -298,3 +295,16 @@ class Replication:
                             table.identifier(), sql.SQL(IDENTITY[table.identity])
                         )
                     )
+
+
+def _changes(connection: Connection, tables: list[int] | None = None) -> Changes:
+    row = connection.execute(
+        f"SELECT {CHANGES} FROM pg_stat_user_tables WHERE %(tables)s::oid[] IS NULL OR relid = ANY(%(tables)s)",
+        {"tables": tables},
+    ).fetchone()
+    assert row is not None
+    return (int(row[0]), int(row[1]), int(row[2]))
+
+
+def _difference(now: Changes, before: Changes) -> Changes:
+    return (max(0, now[0] - before[0]), max(0, now[1] - before[1]), max(0, now[2] - before[2]))

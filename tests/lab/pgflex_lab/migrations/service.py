@@ -32,7 +32,7 @@ class MigrationService:
 
     def handle(self, request: ArmRequest) -> ArmResponse:
         """Every path below a flexible server that has to do with migrations."""
-        server = self._lab.store.require(request.id if request.action else _server_id(request.id))
+        server = self._lab.store.require(_server_id(request.id))
         wire.check_api_version(request.api_version, location=server.location)
         if request.action and request.action.lower() == "checkmigrationnameavailability":
             return self._check_name(request)
@@ -204,8 +204,8 @@ class MigrationService:
 
 
 def _server_id(request_id: ResourceId) -> ResourceId:
-    """The server of a migration, or of the collection of its migrations."""
-    return request_id.parent
+    """The server itself, or that of a migration or of the collection of its migrations."""
+    return request_id if request_id.types[-1].lower() == "flexibleservers" else request_id.parent
 
 
 def _not_found(migration_id: ResourceId) -> ArmError:
