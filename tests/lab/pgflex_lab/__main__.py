@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +13,6 @@ from pgflex_lab.clusters import ClusterError, remove_leftovers
 from pgflex_lab.postgres_programs import ProgramFailed
 from pgflex_lab.seed import InvalidSeed
 from pgflex_lab.settings import Settings, seed_path
-from pgflex_lab.tls import client_context
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,7 +20,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("command", choices=("start", "run", "stop", "status", "env", "reset"))
     made.add_argument("--home", type=Path, help="directory of this lab (PGFLEX_LAB_HOME)")
     made.add_argument("--seed", type=seed_path, help="name or file of the start state (PGFLEX_LAB_SEED)")
-    made.add_argument("--time-scale", type=float, help="how many of Azure's seconds go into one (PGFLEX_LAB_TIME_SCALE)")
+    made.add_argument(
+        "--time-scale", type=float, help="how many of Azure's seconds go into one (PGFLEX_LAB_TIME_SCALE)"
+    )
     made.add_argument("--port", type=int, help="port of ARM, Entra and Graph; 0 takes a free one (PGFLEX_LAB_PORT)")
     made.add_argument("--proxy-port", type=int, help="port of the CONNECT proxy (PGFLEX_LAB_PROXY_PORT)")
     return made
@@ -89,16 +88,7 @@ def show_env(settings: Settings) -> int:
 
 
 def reset(settings: Settings) -> int:
-    found = _required(settings)
-    request = urllib.request.Request(
-        f"{found.url}/_lab/reset",
-        data=json.dumps({"seed": str(settings.seed)}).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    context = client_context(settings.ca_file)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-    with opener.open(request, timeout=60) as response:
-        response.read()
+    _required(settings).admin("POST", "reset", {"seed": str(settings.seed)})
     print("# reset")
     return 0
 

@@ -10,6 +10,8 @@ import re
 import threading
 import time
 import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,16 +119,17 @@ class Service:
         self._seen: dict[str, Answer] = {}
         self._reset_lock = threading.Lock()
         self.lab = self._make()
+        self.changed: Callable[[], None] = lambda: None
+        """Called when the servers are other ones than before."""
 
     def _make(self) -> Lab:
         data = seed.load(self.settings.seed)
         lab = Lab(self.settings, self._authority)
-        try:
-            seed.apply(lab, data)
-        except BaseException:
+        with ExitStack() as undo:
             # Nothing may keep running when the seed is wrong.
-            lab.close()
-            raise
+            undo.callback(lab.close)
+            seed.apply(lab, data)
+            undo.pop_all()
         return lab
 
     def reset(self, body: dict[str, Any]) -> None:
@@ -136,18 +139,9 @@ class Service:
             self.lab.close()
             self._seen.clear()
             self.lab = self._make()
+            self.changed()
 
     def answer(self, call: Call, fault: Fault | None) -> Answer:
-        try:
-            return self._answer(call, fault)
-        except Exception:
-            # Last line of defence: a client gets ARM's 500, never a traceback.
-            log.exception("%s %s failed", call.method, call.path)
-            error = ArmError(500, "InternalServerError", "Encountered internal server error. Diagnostic information: "
-                             f"timestamp '{datetime.now(UTC):%Y%m%dT%H%M%SZ}', request id '{call.request_id}'.")
-            return Answer(error.status, error.body())
-
-    def _answer(self, call: Call, fault: Fault | None) -> Answer:
         if call.path.startswith("/_lab/"):
             return self._admin(call)
         if fault is not None and fault.kind in ("throttle", "error"):
@@ -191,7 +185,9 @@ class Service:
                 return Answer(200, entra.signing_keys(directory))
             if match := TOKEN.fullmatch(call.path):
                 if call.method != "POST":
-                    return Answer(405, {"error": "invalid_request", "error_description": "AADSTS900561: POST is expected."})
+                    return Answer(
+                        405, {"error": "invalid_request", "error_description": "AADSTS900561: POST is expected."}
+                    )
                 return Answer(200, entra.token(directory, match["tenant"], call.raw.decode("utf-8", "replace")))
         except AuthenticationFailed as failure:
             return Answer(failure.status, entra.error_body(failure, call.client_request_id))
@@ -207,7 +203,8 @@ class Service:
         if not entra.audience_fits(audience, audiences):
             raise InvalidToken(
                 "InvalidAuthenticationTokenAudience",
-                f"The access token has been obtained for wrong audience or resource '{audience}'. It should exactly match "
+                f"The access token has been obtained for wrong audience or resource '{audience}'. It should exactly "
+                "match "
                 f"with one of the allowed audiences '{','.join(audiences)}'.",
             )
         return caller
@@ -220,7 +217,11 @@ class Service:
             caller = self._authenticate(call, entra.GRAPH_AUDIENCES, fault)
             principal = self.lab.directory.principals.get(caller.object_id)
             if principal is None:
-                raise GraphError(401, "Authorization_IdentityNotFound", "The identity of the calling application could not be established.")
+                raise GraphError(
+                    401,
+                    "Authorization_IdentityNotFound",
+                    "The identity of the calling application could not be established.",
+                )
             request = GraphRequest(
                 call.method, GRAPH.sub("", call.path), call.query, call.json(), principal, call.base_url
             )
@@ -228,10 +229,17 @@ class Service:
             return Answer(status, body, headers)
         except InvalidToken as error:
             refused = GraphError(401, "InvalidAuthenticationToken", error.text)
-            challenge = {"WWW-Authenticate": 'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize"'}
+            challenge = {
+                "WWW-Authenticate": 'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize"'
+            }
             return Answer(401, refused.body(call.request_id, call.client_request_id), headers | challenge)
         except json.JSONDecodeError:
-            bad = GraphError(400, "BadRequest", "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format.")
+            bad = GraphError(
+                400,
+                "BadRequest",
+                "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid "
+                "JSON format.",
+            )
             return Answer(400, bad.body(call.request_id, call.client_request_id), headers)
         except GraphError as error:
             return Answer(error.status, error.body(call.request_id, call.client_request_id), headers)
@@ -249,31 +257,21 @@ class Service:
             )
         except InvalidToken as error:
             uri = f"https://login.microsoftonline.com/{self.lab.directory.tenant_id}"
-            challenge = (
-                f'Bearer authorization_uri="{uri}", error="invalid_token", error_description="{error.text}"'
-            )
+            challenge = f'Bearer authorization_uri="{uri}", error="invalid_token", error_description="{error.text}"'
             return Answer(401, ArmError(401, error.code, error.text).body(), headers | {"WWW-Authenticate": challenge})
         except ArmError as error:
             return Answer(error.status, error.body(), headers | dict(error.headers))
         answer = Answer(response.status, response.body, headers | dict(response.headers))
         if call.method == "GET" and response.status == 200:
-            self._seen.setdefault(self._url(call), answer)
-        elif call.method != "GET":
-            self._remember(call)
+            self._seen[self._url(call)] = answer
         return answer
 
     @staticmethod
     def _url(call: Call) -> str:
-        return call.path.lower()
-
-    def _remember(self, call: Call) -> None:
-        """After a write, what was read before it is the stale state; older memories are of no use."""
-        for url in [url for url in self._seen if not url.startswith(self._url(call))]:
-            if not self._url(call).startswith(url):
-                del self._seen[url]
+        return f"{call.path.lower()}?{sorted(call.query.items())}"
 
     def _stale(self, call: Call, headers: dict[str, str]) -> Answer:
-        """What this URL showed before the last write to it, or ARM's 404 when it was never seen."""
+        """What this URL showed the last time, or ARM's 404 when it was never read."""
         known = self._seen.get(self._url(call))
         if known is not None:
             return Answer(known.status, known.body, headers)
@@ -286,7 +284,9 @@ class Service:
             return call.json()
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ArmError(
-                400, "InvalidRequestContent", f"The request content was invalid and could not be deserialized: '{error}'."
+                400,
+                "InvalidRequestContent",
+                f"The request content was invalid and could not be deserialized: '{error}'.",
             ) from None
 
     @staticmethod
@@ -333,10 +333,24 @@ class App:
             self._service.log.add(call, 0, fault.kind)
             _abort(send)
             return
-        answer = await asyncio.to_thread(self._service.answer, call, fault)
+        answer = await self._answer(call, fault)
         if not own:
             self._service.log.add(call, answer.status, fault.kind if fault else None)
         await _send(send, answer, head=call.method == "HEAD", truncate=fault is not None and fault.kind == "truncate")
+
+    async def _answer(self, call: Call, fault: Fault | None) -> Answer:
+        """Whatever goes wrong in a handler, a client gets ARM's 500 and never a traceback."""
+        work = asyncio.create_task(asyncio.to_thread(self._service.answer, call, fault))
+        await asyncio.wait({work})
+        failure = work.exception()
+        if failure is None:
+            return work.result()
+        log.error("%s %s failed", call.method, call.path, exc_info=failure)
+        message = (
+            "Encountered internal server error. Diagnostic information: timestamp "
+            f"'{datetime.now(UTC):%Y%m%dT%H%M%SZ}', request id '{call.request_id}'."
+        )
+        return Answer(500, ArmError(500, "InternalServerError", message).body(), {"x-ms-request-id": call.request_id})
 
     @staticmethod
     async def _read(scope: Scope, receive: Receive) -> Call | None:

@@ -210,7 +210,8 @@ class Directory:
                 401,
                 "invalid_client",
                 7000215,
-                "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, "
+                "Invalid client secret provided. Ensure the secret being sent in the request is the client secret "
+                "value, "
                 f"not the client secret ID, for a secret added to app '{client_id}'.",
             )
         if all(item.end <= datetime.now(UTC) for item in usable):
@@ -218,8 +219,10 @@ class Directory:
                 401,
                 "invalid_client",
                 7000222,
-                f"The provided client secret keys for app '{client_id}' are expired. Visit the Azure portal to create new "
-                "keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials for added "
+                f"The provided client secret keys for app '{client_id}' are expired. Visit the Azure portal to create "
+                "new "
+                "keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials for "
+                "added "
                 "security: https://aka.ms/certCreds.",
             )
         return self._signed_in(application)
@@ -253,7 +256,8 @@ class Directory:
                 400,
                 "invalid_request",
                 90002,
-                f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the "
+                f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into "
+                "the "
                 "correct cloud. Check with your subscription administrator, this may happen if there are no active "
                 "subscriptions for the tenant.",
             )
@@ -263,8 +267,10 @@ class Directory:
                 400,
                 "unauthorized_client",
                 700016,
-                f"Application with identifier '{client_id}' was not found in the directory '{self.display_name}'. This can "
-                "happen if the application has not been installed by the administrator of the tenant or consented to by "
+                f"Application with identifier '{client_id}' was not found in the directory '{self.display_name}'. This "
+                "can "
+                "happen if the application has not been installed by the administrator of the tenant or consented to "
+                "by "
                 "any user in the tenant. You may have sent your authentication request to the wrong tenant.",
             )
         return application
@@ -322,7 +328,9 @@ class Directory:
                 token, self.key.public_key(), algorithms=["RS256"], options={"verify_aud": False, "verify_iat": False}
             )
         except jwt.ExpiredSignatureError:
-            raise InvalidToken("ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than current UTC time.") from None
+            raise InvalidToken(
+                "ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than current UTC time."
+            ) from None
         except jwt.PyJWTError:
             raise InvalidToken("InvalidAuthenticationToken", "The access token is invalid.") from None
         return Caller(str(claims["oid"]), str(claims["appid"])), str(claims["aud"])

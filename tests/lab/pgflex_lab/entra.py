@@ -60,8 +60,10 @@ def unknown_tenant(tenant: str) -> AuthenticationFailed:
         400,
         "invalid_tenant",
         90002,
-        f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct "
-        "cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the "
+        f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the "
+        "correct "
+        "cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for "
+        "the "
         "tenant.",
     )
 
@@ -131,7 +133,8 @@ def _audience(directory: Directory, form: dict[str, str]) -> str:
                 400,
                 "invalid_scope",
                 1002012,
-                f"The provided value for scope {form.get('scope', '')} is not valid. Client credential flows must have a "
+                f"The provided value for scope {form.get('scope', '')} is not valid. Client credential flows must have "
+                "a "
                 "scope value with /.default suffixed to the resource identifier (application ID URI).",
             )
         audience = scopes[0].removesuffix("/.default")
@@ -141,8 +144,10 @@ def _audience(directory: Directory, form: dict[str, str]) -> str:
             400,
             "invalid_resource",
             500011,
-            f"The resource principal named {audience} was not found in the tenant named {directory.display_name}. This can "
-            "happen if the application has not been installed by the administrator of the tenant or consented to by any "
+            f"The resource principal named {audience} was not found in the tenant named {directory.display_name}. This "
+            "can "
+            "happen if the application has not been installed by the administrator of the tenant or consented to by "
+            "any "
             "user in the tenant. You might have sent your authentication request to the wrong tenant.",
         )
     return audience

@@ -49,7 +49,9 @@ class Fault:
     def parse(cls, data: Any) -> Fault:
         known = {item.name for item in fields(cls)} - {"seen", "used"}
         if not isinstance(data, dict) or set(data) - known or data.get("kind") not in KINDS:
-            raise InvalidFault(f"a fault has kind (one of {', '.join(KINDS)}) and of {', '.join(sorted(known))}: {data}")
+            raise InvalidFault(
+                f"a fault has kind (one of {', '.join(KINDS)}) and of {', '.join(sorted(known))}: {data}"
+            )
         try:
             re.compile(str(data.get("path", ""))), re.compile(str(data.get("method", "")))
         except re.error as error:
@@ -57,9 +59,7 @@ class Fault:
         return cls(**data)
 
     def fits(self, method: str, path: str) -> bool:
-        return bool(
-            re.fullmatch(self.method, method, re.IGNORECASE) and re.search(self.path, path, re.IGNORECASE)
-        )
+        return bool(re.fullmatch(self.method, method, re.IGNORECASE) and re.search(self.path, path, re.IGNORECASE))
 
     def as_error(self) -> ArmError:
         return ArmError(self.status, self.code, self.message)

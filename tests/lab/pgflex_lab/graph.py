@@ -17,8 +17,13 @@ from pgflex_lab.graph_filter import InvalidFilter, compile_filter
 
 AUDIENCES = ("AzureADMyOrg", "AzureADMultipleOrgs", "AzureADandPersonalMicrosoftAccount", "PersonalMicrosoftAccount")
 READ_APPLICATIONS = frozenset(
-    {"Application.Read.All", "Application.ReadWrite.All", "Application.ReadWrite.OwnedBy", "Directory.Read.All",
-     "Directory.ReadWrite.All"}
+    {
+        "Application.Read.All",
+        "Application.ReadWrite.All",
+        "Application.ReadWrite.OwnedBy",
+        "Directory.Read.All",
+        "Directory.ReadWrite.All",
+    }
 )
 WRITE_APPLICATIONS = frozenset({"Application.ReadWrite.All", "Directory.ReadWrite.All"})
 OWNED = "Application.ReadWrite.OwnedBy"
@@ -58,9 +63,7 @@ class GraphRequest:
     def text(self, name: str, default: str | None = None) -> str:
         value = self.body.get(name, default) if isinstance(self.body, dict) else default
         if not isinstance(value, str) or not value:
-            raise GraphError(
-                400, "Request_BadRequest", f"Invalid value specified for property '{name}' of resource."
-            )
+            raise GraphError(400, "Request_BadRequest", f"Invalid value specified for property '{name}' of resource.")
         return value
 
 
@@ -79,7 +82,9 @@ def parse_time(text: str | None) -> datetime | None:
         # Graph prints seven digits, Python reads six.
         moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text).replace("Z", "+00:00"))
     except ValueError:
-        raise GraphError(400, "Request_BadRequest", f"Cannot convert the literal '{text}' to the expected type 'Edm.DateTimeOffset'.") from None
+        raise GraphError(
+            400, "Request_BadRequest", f"Cannot convert the literal '{text}' to the expected type 'Edm.DateTimeOffset'."
+        ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -229,7 +234,9 @@ class Graph:
             ("GET", r"/organization", self.organization, READ_ORGANIZATION),
             ("GET", r"/me", self.me, frozenset()),
         ]
-        self._table = [(method, re.compile(pattern, re.IGNORECASE), handler, needed) for method, pattern, handler, needed in table]
+        self._table = [
+            (method, re.compile(pattern, re.IGNORECASE), handler, needed) for method, pattern, handler, needed in table
+        ]
 
     def handle(self, request: GraphRequest) -> Answer:
         methods = []
@@ -291,7 +298,9 @@ class Graph:
 
     def list_applications(self, request: GraphRequest, key: str) -> Answer:
         now = self._directory.clock.monotonic()
-        views = [self._application_view(item) for item in self._directory.applications.values() if item.listed_from <= now]
+        views = [
+            self._application_view(item) for item in self._directory.applications.values() if item.listed_from <= now
+        ]
         return 200, self._list(request, "applications", views)
 
     def create_application(self, request: GraphRequest, key: str) -> Answer:
@@ -299,7 +308,11 @@ class Graph:
         body["displayName"] = request.text("displayName")
         self._overlay(body, request.body, "Application")
         if body["signInAudience"] not in AUDIENCES:
-            raise GraphError(400, "Request_BadRequest", "Invalid value specified for property 'signInAudience' of resource 'Application'.")
+            raise GraphError(
+                400,
+                "Request_BadRequest",
+                "Invalid value specified for property 'signInAudience' of resource 'Application'.",
+            )
         application = self._directory.add_application(body, request.caller.id)
         return 201, self._entity(request, "applications", self._application_view(application))
 
@@ -314,7 +327,9 @@ class Graph:
         draft = copy.deepcopy(application.body)
         self._overlay(draft, request.body, "Application")
         if not draft["displayName"] or draft["signInAudience"] not in AUDIENCES:
-            raise GraphError(400, "Request_BadRequest", "Invalid value specified for a property of resource 'Application'.")
+            raise GraphError(
+                400, "Request_BadRequest", "Invalid value specified for a property of resource 'Application'."
+            )
         application.body = draft
         principal = self._directory.principal_of(application.app_id)
         if principal is not None:
@@ -334,7 +349,9 @@ class Graph:
                 raise GraphError(400, "Request_BadRequest", f"Property '{name}' is read-only and cannot be set.")
             if name not in body:
                 raise GraphError(
-                    400, "Request_BadRequest", f"The property '{name}' does not exist on type 'microsoft.graph.{kind.lower()}'."
+                    400,
+                    "Request_BadRequest",
+                    f"The property '{name}' does not exist on type 'microsoft.graph.{kind.lower()}'.",
                 )
             if isinstance(value, dict) and isinstance(body[name], dict):
                 body[name] = {**body[name], **value}
@@ -349,7 +366,9 @@ class Graph:
         wanted = wanted if isinstance(wanted, dict) else {}
         start, end = parse_time(wanted.get("startDateTime")), parse_time(wanted.get("endDateTime"))
         if end is not None and end <= (start or datetime.now(UTC)):
-            raise GraphError(400, "Request_BadRequest", "Invalid password credential: the end date must be after the start date.")
+            raise GraphError(
+                400, "Request_BadRequest", "Invalid password credential: the end date must be after the start date."
+            )
         secret, value = self._directory.add_secret(
             application, display_name=wanted.get("displayName"), start=start, end=end
         )
@@ -404,7 +423,9 @@ class Graph:
                 f"{app_id} is already in use.",
             )
         body = principal_body(application, self._directory.tenant_id)
-        self._overlay(body, {name: value for name, value in request.body.items() if name != "appId"}, "servicePrincipal")
+        self._overlay(
+            body, {name: value for name, value in request.body.items() if name != "appId"}, "servicePrincipal"
+        )
         principal = self._directory.add_principal(app_id, body, request.caller.id)
         return 201, self._entity(request, "servicePrincipals", self._principal_view(principal))
 
@@ -441,7 +462,13 @@ class Graph:
             "createdDateTime": "2020-01-01T00:00:00Z",
             "countryLetterCode": "US",
             "verifiedDomains": [
-                {"capabilities": "Email", "isDefault": True, "isInitial": True, "name": self._directory.domain, "type": "Managed"}
+                {
+                    "capabilities": "Email",
+                    "isDefault": True,
+                    "isInitial": True,
+                    "name": self._directory.domain,
+                    "type": "Managed",
+                }
             ],
         }
         return 200, self._list(request, "organization", [tenant])
@@ -472,7 +499,9 @@ class Graph:
         except ValueError:
             raise GraphError(400, "BadRequest", "Invalid value for a paging option.") from None
         if not 0 < top <= MAX_TOP:
-            raise GraphError(400, "BadRequest", f"Invalid page size specified: '{top}'. Must be between 1 and {MAX_TOP} inclusive.")
+            raise GraphError(
+                400, "BadRequest", f"Invalid page size specified: '{top}'. Must be between 1 and {MAX_TOP} inclusive."
+            )
         found = [view for view in views if keep(view)]
         selected = self._selected(query)
         page = [

@@ -27,6 +27,7 @@ from pgflex_lab.resources.role_definitions import RoleDefinitions
 from pgflex_lab.resources.servers import Servers
 from pgflex_lab.resources.single_servers import SingleServers
 from pgflex_lab.resources.subscriptions import Subscriptions
+from pgflex_lab.resources.tags import Tags
 from pgflex_lab.settings import Clock, Settings
 from pgflex_lab.tls import Authority
 
@@ -55,6 +56,7 @@ class Lab:
         self.role_assignments = RoleAssignments(self)
         self.single_servers = SingleServers(self)
         self.flexible_servers = FlexibleServers(self)
+        self.tags = Tags(self)
         self.reachability = Reachability(self)
         self.migrations = MigrationService(self)
         self.environment: dict[str, str] = {}
@@ -71,6 +73,7 @@ class Lab:
             self.role_assignments,
             self.single_servers,
             self.flexible_servers,
+            self.tags,
         ]
         self.router = Router(self, [row for part in parts for row in part.types()])
 
@@ -90,5 +93,3 @@ class Lab:
         self.migrations.stop()
         self.operations.close()
         self.clusters.stop_all()
-
-

@@ -3,17 +3,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, fields
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from pgflex_lab.settings import PREFIX, Settings
+from pgflex_lab.tls import client_context
 
 START_SECONDS = 60.0
 STOP_SECONDS = 45.0
@@ -47,6 +53,7 @@ class Running:
 
     home: Path
     facts: dict[str, Any]
+    child: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -67,6 +74,29 @@ class Running:
         lines = [line.removeprefix("export ").partition("=") for line in self.environment_text().splitlines()]
         return {name: value.strip("'") for name, _, value in lines}
 
+    def admin(self, method: str, path: str, body: Any = None) -> Any:
+        """The lab's own API: `path` is what follows /_lab/."""
+        request = urllib.request.Request(
+            f"{self.url}/_lab/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        secure = urllib.request.HTTPSHandler(context=client_context(Path(str(self.facts["ca"]))))
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), secure)
+        try:
+            with opener.open(request, timeout=START_SECONDS) as response:
+                text = response.read()
+        except urllib.error.HTTPError as error:
+            raise LabFailed(f"{method} /_lab/{path}: {error.code} {error.read().decode()}") from error
+        return json.loads(text) if text else None
+
+    def requests(self) -> list[dict[str, Any]]:
+        return list(self.admin("GET", "requests")["value"])
+
+    def plan_faults(self, *faults: dict[str, Any]) -> None:
+        self.admin("POST", "faults", {"faults": list(faults)})
+
 
 def find(home: Path) -> Running | None:
     """The lab of this home when it really runs."""
@@ -86,15 +116,24 @@ def prepare_home(home: Path) -> None:
     home.chmod(0o711)
 
 
+@contextmanager
+def only_one(home: Path) -> Iterator[None]:
+    """Two labs in one home would end each other's clusters."""
+    with (home / "lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise LabFailed(f"a lab runs or starts in {home} already") from None
+        yield
+
+
 def start(settings: Settings) -> Running:
     """Starts a lab in the background and waits until it is ready."""
     prepare_home(settings.home)
     environment = os.environ | {
         PREFIX + item.name.upper(): str(getattr(settings, item.name)) for item in fields(settings)
     }
-    environment["PYTHONPATH"] = os.pathsep.join(
-        [str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    )
+    environment["PYTHONPATH"] = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     log_file = settings.home / "lab.log"
     log_file.touch(mode=0o600)
     with log_file.open("w") as output:
@@ -111,7 +150,7 @@ def start(settings: Settings) -> Running:
     while time.monotonic() < deadline:
         found = find(settings.home)
         if found is not None and found.pid == child.pid:
-            return found
+            return replace(found, child=child)
         if child.poll() is not None:
             break
         time.sleep(0.05)
@@ -133,6 +172,8 @@ def stop(running: Running) -> None:
         if time.monotonic() > deadline:
             raise LabFailed(f"The lab (pid {running.pid}) does not end; see {running.home / 'lab.log'}.")
         time.sleep(0.05)
+    if running.child is not None:
+        running.child.wait()
 
 
 def _alive(running: Running) -> bool:

@@ -176,7 +176,8 @@ def forbidden(caller: Caller, action: str, scope: ResourceId) -> ArmError:
     return ArmError(
         403,
         "AuthorizationFailed",
-        f"The client '{caller.app_id}' with object id '{caller.object_id}' does not have authorization to perform action "
+        f"The client '{caller.app_id}' with object id '{caller.object_id}' does not have authorization to perform "
+        "action "
         f"'{action}' over scope '{scope}' or the scope is invalid. If access was recently granted, please refresh your "
         "credentials.",
     )

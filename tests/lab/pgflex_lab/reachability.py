@@ -21,9 +21,7 @@ class Reachability:
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
 
-    def explain(
-        self, source: Resource | tuple[str, int], target: Resource, *, adds_rules: bool = False
-    ) -> str | None:
+    def explain(self, source: Resource | tuple[str, int], target: Resource, *, adds_rules: bool = False) -> str | None:
         """`adds_rules`: the classic service opens both firewalls for itself, the current one does not."""
         if isinstance(source, tuple):
             found = self.find_host(*source)
@@ -48,7 +46,7 @@ class Reachability:
         """From the target, where the migration runs, into one of the two servers."""
         if self._public_access(server) == "Disabled":
             return f"Server '{server.name}' does not allow public network access."
-        if server is target or adds_rules and server.type == SINGLE.type:
+        if server is target or (adds_rules and server.type == SINGLE.type):
             return None
         caller = IPv4Address(str(target.internal["public_ip"]))
         azure = server.type != ONPREMISES_TYPE
@@ -57,9 +55,8 @@ class Reachability:
             end = IPv4Address(str(rule.properties["endIpAddress"]))
             if start <= caller <= end or (azure and start == end == AZURE_SERVICES):
                 return None
-        return (
-            f"The firewall of server '{server.name}' has no rule for {caller}, the address of '{target.name}'"
-            + (" and does not admit Azure services (0.0.0.0)." if azure else ".")
+        return f"The firewall of server '{server.name}' has no rule for {caller}, the address of '{target.name}'" + (
+            " and does not admit Azure services (0.0.0.0)." if azure else "."
         )
 
     @staticmethod

@@ -13,7 +13,7 @@ import yaml
 from pgflex_lab.arm.ids import ResourceId
 from pgflex_lab.arm.store import Resource
 from pgflex_lab.graph import application_template, principal_body
-from pgflex_lab.resources.servers import ONPREMISES_TYPE, FLEXIBLE, SINGLE
+from pgflex_lab.resources.servers import FLEXIBLE, ONPREMISES_TYPE, SINGLE
 
 if TYPE_CHECKING:
     from pgflex_lab.lab import Lab
@@ -121,11 +121,13 @@ def _environment(lab: Lab, data: dict[str, Any]) -> None:
 def add_server(lab: Lab, item: dict[str, Any]) -> Resource:
     """A server with its cluster, rules, databases and parameters, ready at once."""
     try:
-        kind, name = str(item["type"]), str(item["name"])
+        kind = str(item["type"])
         server = {"single": _single, "flexible": _flexible, "other": _other}[kind](lab, item)
         password = str(item["password"])
     except KeyError as error:
-        raise InvalidSeed(f"a server needs type (single, flexible or other), name, admin and password; {error}") from None
+        raise InvalidSeed(
+            f"a server needs type (single, flexible or other), name, admin and password; {error}"
+        ) from None
     lab.servers.check_free(server.id)
     cluster = lab.servers.make_cluster(server, password)
     if kind == "other":
@@ -179,7 +181,10 @@ def _flexible(lab: Lab, item: dict[str, Any]) -> Resource:
         "network": {"publicNetworkAccess": item.get("public_network_access", "Enabled")},
     }
     server = lab.flexible_servers.build(
-        _id(item, FLEXIBLE.type), item.get("location", "eastus"), properties, {"name": item.get("sku", "Standard_D2ds_v5")}
+        _id(item, FLEXIBLE.type),
+        item.get("location", "eastus"),
+        properties,
+        {"name": item.get("sku", "Standard_D2ds_v5")},
     )
     server.tags = dict(item.get("tags") or {})
     return server

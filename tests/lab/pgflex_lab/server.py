@@ -9,24 +9,38 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
 
 from pgflex_lab.app import App, Service
-from pgflex_lab.process import describe, write_private
+from pgflex_lab.process import describe, only_one, write_private
 from pgflex_lab.proxy import ConnectProxy
 from pgflex_lab.settings import Settings
 from pgflex_lab.tls import Authority
 
 log = logging.getLogger(__name__)
 
+WORKERS = 32
+
 
 class _Server(uvicorn.Server):
-    """Signals are ours: the clusters have to end as well."""
+    """Signals are ours, because the clusters have to end as well."""
 
-    def install_signal_handlers(self) -> None:
-        return
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
 
 
 async def serve(settings: Settings) -> None:
@@ -36,10 +50,11 @@ async def serve(settings: Settings) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", settings.port))
     port = int(listener.getsockname()[1])
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(WORKERS, "handler"))
     service = await asyncio.to_thread(Service, settings, authority)
     proxy = ConnectProxy(port)
     stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     config = uvicorn.Config(
@@ -56,9 +71,11 @@ async def serve(settings: Settings) -> None:
     try:
         await proxy.start(settings.proxy_port)
         running = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started and not running.done():
-            await asyncio.sleep(0.01)
-        _announce(settings, service, port, proxy.port)
+        await asyncio.wait(
+            [running, asyncio.create_task(server.listening.wait())], return_when=asyncio.FIRST_COMPLETED
+        )
+        service.changed = lambda: announce(settings, service, port, proxy.port)
+        service.changed()
         await asyncio.wait([running, asyncio.create_task(stopped.wait())], return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
         await running
@@ -68,7 +85,7 @@ async def serve(settings: Settings) -> None:
         _withdraw(settings)
 
 
-def _announce(settings: Settings, service: Service, port: int, proxy_port: int) -> None:
+def announce(settings: Settings, service: Service, port: int, proxy_port: int) -> None:
     """env.sh first: lab.json is what others wait for."""
     base = f"https://localhost:{port}"
     environment = {
@@ -93,7 +110,8 @@ def _announce(settings: Settings, service: Service, port: int, proxy_port: int) 
         "time_scale": settings.time_scale,
         "seed": str(settings.seed),
         "servers": {
-            item.name: {"hostaddr": item.hostaddr, "port": item.port, "fqdn": item.fqdn} for item in service.lab.clusters.all()
+            item.name: {"hostaddr": item.hostaddr, "port": item.port, "fqdn": item.fqdn}
+            for item in service.lab.clusters.all()
         },
     }
     draft = settings.home / "lab.json.new"
@@ -119,4 +137,5 @@ def run(settings: Settings, log_file: Path | None) -> None:
     logging.basicConfig(
         filename=log_file, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
     )
-    asyncio.run(serve(settings))
+    with only_one(settings.home):
+        asyncio.run(serve(settings))

@@ -37,7 +37,7 @@ class Settings:
     """A new client secret is refused at sign-in for this long."""
     role_lag: float = 0.0
     """A new role assignment has no effect for this long."""
-    page_size: int = 100
+    page_size: int = 500
     """Items in one page of an ARM list."""
     register_seconds: float = 60.0
     restart_seconds: float = 120.0

@@ -36,7 +36,9 @@ class ArmRequest:
         if found is None:
             return {}
         if not isinstance(found, dict):
-            raise ArmError(400, "InvalidRequestContent", "The request content was invalid: 'properties' must be an object.")
+            raise ArmError(
+                400, "InvalidRequestContent", "The request content was invalid: 'properties' must be an object."
+            )
         return found
 
 

@@ -191,9 +191,7 @@ class Operations:
         return [
             ResourceType(f"{places}/azureAsyncOperation", {"GET": self._status}, open_to_all=True),
             ResourceType(f"{places}/operationResults", {"GET": self._result}, open_to_all=True),
-            ResourceType(
-                "Microsoft.Resources/subscriptions/operationresults", {"GET": self._result}, open_to_all=True
-            ),
+            ResourceType("Microsoft.Resources/subscriptions/operationresults", {"GET": self._result}, open_to_all=True),
         ]
 
     def close(self) -> None:

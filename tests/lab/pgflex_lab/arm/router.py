@@ -27,7 +27,8 @@ PROVIDERS = "Microsoft.Resources/subscriptions/providers"
 class ResourceType:
     """One row of the table. `verbs` has GET, PUT, PATCH, DELETE, HEAD and LIST; `actions` the POSTs by name.
 
-    `rbac` names the right asked for, without its last part; `open_to_all` is for what every signed-in caller may read.
+    `rbac` names the right asked for, without its last part; `open_to_all` is for what every signed-in caller may read;
+    `paged` is false where the API knows no nextLink.
     """
 
     name: str
@@ -36,6 +37,7 @@ class ResourceType:
     api_versions: tuple[str, ...] = ()
     rbac: str = ""
     open_to_all: bool = False
+    paged: bool = True
 
     @property
     def right(self) -> str:
@@ -62,7 +64,7 @@ class Router:
         self._require_group(request)
         response = handler(request)
         if request.id.is_collection and request.method == "GET":
-            return self._page(request, response, keep)
+            return self._page(request, row, response, keep)
         return response
 
     def _resolve(
@@ -83,7 +85,7 @@ class Router:
         if method == "POST":
             action = target.name
             target = ResourceId("/" + "/".join(target.segments[:-1]))
-        self._require_subscription(target, caller)
+        self._require_subscription(target)
         request = ArmRequest(method, target, api_version, query, body, caller.object_id, action, base_url)
         return request, self._row(request)
 
@@ -91,18 +93,19 @@ class Router:
         name = type_name(request.id)
         row = self._types.get(name.lower())
         if row is None:
-            self._refuse_unknown(request, name)
-        assert row is not None
+            raise self._unknown(request, name)
         if not API_VERSION.fullmatch(request.api_version):
             raise ArmError(400, "InvalidApiVersionParameter", f"The api-version '{request.api_version}' is invalid.")
         if row.api_versions and request.api_version not in row.api_versions:
             versions = ", ".join(row.api_versions)
             namespace, _, short = row.name.partition("/")
             if request.method in ("PUT", "PATCH"):
+                place = request.body.get("location", "") if isinstance(request.body, dict) else ""
                 raise ArmError(
                     400,
                     "NoRegisteredProviderFound",
-                    f"No registered resource provider found for location '' and API version '{request.api_version}' for "
+                    f"No registered resource provider found for location '{place}' and API version "
+                    f"'{request.api_version}' for "
                     f"type '{short}'. The supported api-versions are '{versions}'.",
                 )
             raise ArmError(
@@ -113,11 +116,11 @@ class Router:
             )
         return row
 
-    def _refuse_unknown(self, request: ArmRequest, name: str) -> None:
+    def _unknown(self, request: ArmRequest, name: str) -> ArmError:
         namespace, _, short = name.partition("/")
         if not self._lab.providers.is_known(namespace):
-            raise ArmError(404, "InvalidResourceNamespace", f"The resource namespace '{namespace}' is invalid.")
-        raise ArmError(
+            return ArmError(404, "InvalidResourceNamespace", f"The resource namespace '{namespace}' is invalid.")
+        return ArmError(
             404,
             "InvalidResourceType",
             f"The resource type '{short}' could not be found in the namespace '{namespace}' for api version "
@@ -142,7 +145,7 @@ class Router:
 
     def _authorize(self, request: ArmRequest, row: ResourceType, caller: Caller) -> Callable[[str], bool]:
         """Returns the filter for the items of a list: those the caller may read."""
-        if row.open_to_all:
+        if row.open_to_all or (request.method == "GET" and not request.id.subscription_id):
             return lambda item_id: True
         right = self._right(request, row)
         if not request.id.is_collection and not request.id.key.endswith("/providers"):
@@ -151,8 +154,8 @@ class Router:
         owner = request.id.parent
         if self._lab.rbac.allows(caller.object_id, right, owner):
             return lambda item_id: True
-        filtered = len(request.id.types) == 1 and self._lab.rbac.sees_something_in(caller.object_id, owner)
-        if not filtered:
+        top_level = len(request.id.types) == 1 or request.id.namespace == "Microsoft.Resources"
+        if not top_level or not self._lab.rbac.sees_something_in(caller.object_id, owner):
             raise forbidden(caller, right, owner)
         return lambda item_id: self._lab.rbac.allows(caller.object_id, right, item_id)
 
@@ -166,14 +169,12 @@ class Router:
 
     # What must exist
 
-    def _require_subscription(self, target: ResourceId, caller: Caller) -> None:
+    def _require_subscription(self, target: ResourceId) -> None:
         subscription = target.subscription_id
         if not subscription:
             return
         if self._lab.store.get(ResourceId(f"/subscriptions/{subscription}")) is None:
-            raise ArmError(
-                404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found."
-            )
+            raise ArmError(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
 
     def _require_registration(self, request: ArmRequest) -> None:
         namespace = request.id.namespace
@@ -198,11 +199,13 @@ class Router:
 
     # Lists
 
-    def _page(self, request: ArmRequest, response: ArmResponse, keep: Callable[[str], bool]) -> ArmResponse:
+    def _page(
+        self, request: ArmRequest, row: ResourceType, response: ArmResponse, keep: Callable[[str], bool]
+    ) -> ArmResponse:
         if not isinstance(response.body, dict) or not isinstance(response.body.get("value"), list):
             return response
         items = [item for item in response.body["value"] if "id" not in item or keep(str(item["id"]))]
-        size = self._lab.settings.page_size
+        size = self._lab.settings.page_size if row.paged else len(items)
         start = _number(request.query.get("$skiptoken", "0"))
         page = {**response.body, "value": items[start : start + size]}
         if start + size < len(items):

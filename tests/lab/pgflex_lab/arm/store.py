@@ -66,7 +66,8 @@ class Store:
                 if resource_id.parent.names
                 else ArmError(404, "ParentResourceNotFound", f"The parent of '{resource_id}' could not be found.")
             )
-        path = "/".join((resource_id.namespace, *(part for pair in zip(resource_id.types, resource_id.names) for part in pair)))
+        pairs = zip(resource_id.types, resource_id.names, strict=False)
+        path = "/".join([resource_id.namespace, *(f"{kind}/{name}" for kind, name in pairs)])
         return ArmError(
             404,
             "ResourceNotFound",

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from pgflex_lab.arm.http import ArmError, ArmRequest, ArmResponse
-from pgflex_lab.arm.ids import ResourceId
 from pgflex_lab.arm.router import ResourceType
 from pgflex_lab.arm.store import Resource
 from pgflex_lab.clusters import ClusterError
@@ -61,7 +60,11 @@ class Configurations:
             verbs = {"LIST": self.list, "GET": self.get, "PUT": self.put}
             if family is FLEXIBLE:
                 verbs["PATCH"] = self.put
-            found.append(ResourceType(f"{family.type}/configurations", verbs, api_versions=family.api_versions))
+            found.append(
+                ResourceType(
+                    f"{family.type}/configurations", verbs, api_versions=family.api_versions, paged=family is FLEXIBLE
+                )
+            )
         return found
 
     # For others
@@ -70,6 +73,8 @@ class Configurations:
         """Azure's own parameters exist from the start, so that the engine finds them."""
         for parameter in self._azure(family_of(server.id)):
             self._keep(server, parameter.name, parameter.default, "system-default")
+        # Reading them once fixes what the defaults are.
+        self.parameters(server)
 
     def seed(self, server: Resource, name: str, value: str) -> None:
         self._apply(server, self._parameter(server, name), value, "user-override")
@@ -251,12 +256,15 @@ class Configurations:
         text = str(value)
         if parameter.read_only:
             raise ArmError(
-                400, "InvalidParameterValue", f"The server parameter '{parameter.name}' is read-only and cannot be changed."
+                400,
+                "InvalidParameterValue",
+                f"The server parameter '{parameter.name}' is read-only and cannot be changed.",
             )
         if not _is_allowed(parameter, text):
             raise invalid(
                 parameter.name,
-                f"Invalid value given for parameter {parameter.name}: '{text}'. Allowed values: {parameter.allowed}. Specify a "
+                f"Invalid value given for parameter {parameter.name}: '{text}'. Allowed values: {parameter.allowed}. "
+                "Specify a "
                 "valid parameter value.",
             )
         return text, source
@@ -335,5 +343,3 @@ def _in_range(value: str, allowed: str, *, whole: bool) -> bool:
     except ValueError:
         return False
     return limits is None or float(limits.group(1)) <= number <= float(limits.group(2))
-
-

@@ -28,7 +28,7 @@ class Databases:
     def types(self) -> list[ResourceType]:
         verbs = {"LIST": self.list, "GET": self.get, "PUT": self.put, "DELETE": self.delete}
         return [
-            ResourceType(f"{family.type}/databases", verbs, api_versions=family.api_versions)
+            ResourceType(f"{family.type}/databases", verbs, api_versions=family.api_versions, paged=family is FLEXIBLE)
             for family in (SINGLE, FLEXIBLE)
         ]
 
@@ -56,9 +56,7 @@ class Databases:
 
     def list(self, request: ArmRequest) -> ArmResponse:
         server = self._lab.servers.require(request.id.parent)
-        return ArmResponse(
-            200, {"value": [self._view(server, name, row) for name, row in self._rows(server).items()]}
-        )
+        return ArmResponse(200, {"value": [self._view(server, name, row) for name, row in self._rows(server).items()]})
 
     def get(self, request: ArmRequest) -> ArmResponse:
         server = self._lab.servers.require(request.id.parent)

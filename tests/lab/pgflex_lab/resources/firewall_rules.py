@@ -28,8 +28,8 @@ class Rules:
     def types(self) -> list[ResourceType]:
         verbs = {"LIST": self.list, "GET": self.get, "PUT": self.put, "DELETE": self.delete}
         return [
-            ResourceType(f"{SINGLE.type}/firewallRules", verbs, api_versions=SINGLE.api_versions),
-            ResourceType(f"{SINGLE.type}/virtualNetworkRules", verbs, api_versions=SINGLE.api_versions),
+            ResourceType(f"{SINGLE.type}/firewallRules", verbs, api_versions=SINGLE.api_versions, paged=False),
+            ResourceType(f"{SINGLE.type}/virtualNetworkRules", verbs, api_versions=SINGLE.api_versions, paged=False),
             ResourceType(f"{FLEXIBLE.type}/firewallRules", verbs, api_versions=FLEXIBLE.api_versions),
         ]
 
@@ -57,7 +57,9 @@ class Rules:
         server = self._lab.servers.require(request.id.parent)
         if not NAME.fullmatch(request.id.name):
             raise ArmError(
-                400, "InvalidResourceName", f"The name '{request.id.name}' is not valid for a rule of server '{server.name}'."
+                400,
+                "InvalidResourceName",
+                f"The name '{request.id.name}' is not valid for a rule of server '{server.name}'.",
             )
         network = request.id.types[-1].lower() == "virtualnetworkrules"
         properties = self._network_rule(request) if network else self._address_rule(request)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from typing import TYPE_CHECKING, Any
 
 from pgflex_lab.arm.http import ArmError, ArmRequest, ArmResponse
@@ -37,7 +36,7 @@ class FlexibleServers:
             "checkMigrationNameAvailability": self._lab.handle_migrations,
         }
         migration = self._lab.handle_migrations
-        migrations = {verb: migration for verb in ("LIST", "GET", "PUT", "PATCH", "DELETE")}
+        migrations = dict.fromkeys(("LIST", "GET", "PUT", "PATCH", "DELETE"), migration)
         empty = {"LIST": self.list_nothing}
         places = "Microsoft.DBforPostgreSQL/locations"
         return [
@@ -51,7 +50,9 @@ class FlexibleServers:
             ResourceType(places, {}, {"checkNameAvailability": self._lab.servers.check_name}, open_to_all=True),
         ]
 
-    def build(self, server_id: ResourceId, location: str, properties: dict[str, Any], sku: dict[str, Any] | None) -> Resource:
+    def build(
+        self, server_id: ResourceId, location: str, properties: dict[str, Any], sku: dict[str, Any] | None
+    ) -> Resource:
         """A checked server without its cluster."""
         version = str(properties.get("version") or "17")
         if version not in VERSIONS:
@@ -204,7 +205,8 @@ class FlexibleServers:
                 409,
                 "InvalidResourceLocation",
                 f"The resource '{server.name}' already exists in location '{server.location}' in resource group "
-                f"'{server.id.resource_group}'. A resource with the same name cannot be created in location '{location}'. "
+                f"'{server.id.resource_group}'. A resource with the same name cannot be created in location "
+                f"'{location}'. "
                 "Please select a new resource name.",
             )
         if properties.get("administratorLogin") not in (None, server.properties["administratorLogin"]):
@@ -219,7 +221,9 @@ class FlexibleServers:
         if properties.get("storage"):
             storage = storage_of({**server.properties["storage"], **properties["storage"]})
             if storage["storageSizeGB"] < server.properties["storage"]["storageSizeGB"]:
-                raise invalid("storageSizeGB", f"The storage size of a server cannot be reduced; sizes: {STORAGE_SIZES}.")
+                raise invalid(
+                    "storageSizeGB", f"The storage size of a server cannot be reduced; sizes: {STORAGE_SIZES}."
+                )
             draft["storage"] = storage
         version = str(properties.get("version") or server.properties["version"])
         if version not in VERSIONS or int(version) < int(server.properties["version"]):
@@ -252,7 +256,12 @@ class FlexibleServers:
             self._lab.configurations.restarted(server)
 
         return self._lab.servers.change(
-            request, server, "StartServerManagementOperation", self._lab.settings.restart_seconds, work, during="Starting"
+            request,
+            server,
+            "StartServerManagementOperation",
+            self._lab.settings.restart_seconds,
+            work,
+            during="Starting",
         )
 
     def stop(self, request: ArmRequest) -> ArmResponse:
@@ -298,7 +307,8 @@ class FlexibleServers:
             return ArmError(
                 409,
                 "ServerIsBusy",
-                f"Cannot complete operation while server '{server.name}' is busy processing another operation. Try again later.",
+                f"Cannot complete operation while server '{server.name}' is busy processing another operation. Try "
+                "again later.",
             )
         state = server.properties["state"]
         return ArmError(
@@ -306,5 +316,3 @@ class FlexibleServers:
             "ServerIsNotReady",
             f"Cannot {verb} server '{server.name}': its state is '{state}', and it must be '{wanted}'.",
         )
-
-

@@ -10,8 +10,9 @@ from pgflex_lab.resources.servers import invalid
 
 VERSIONS = {"11": "22", "12": "22", "13": "23", "14": "20", "15": "15", "16": "11", "17": "7", "18": "1"}
 STORAGE_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
-STORAGE_TIERS = dict(zip(STORAGE_SIZES, ("P4", "P6", "P10", "P15", "P20", "P30", "P40", "P50", "P60", "P70", "P80")))
-IOPS = dict(zip(STORAGE_SIZES, (120, 240, 500, 1100, 2300, 5000, 7500, 7500, 16000, 18000, 20000)))
+TIER_NAMES = ("P4", "P6", "P10", "P15", "P20", "P30", "P40", "P50", "P60", "P70", "P80")
+STORAGE_TIERS = dict(zip(STORAGE_SIZES, TIER_NAMES, strict=True))
+IOPS = dict(zip(STORAGE_SIZES, (120, 240, 500, 1100, 2300, 5000, 7500, 7500, 16000, 18000, 20000), strict=True))
 SKU = re.compile(r"Standard_(?P<series>[BDE])\w+")
 TIERS = {"B": "Burstable", "D": "GeneralPurpose", "E": "MemoryOptimized"}
 FIRST_WITH = {
@@ -67,7 +68,11 @@ def capabilities() -> dict[str, Any]:
                     "name": "ManagedDisk",
                     "defaultStorageSizeMb": 131072,
                     "supportedStorageMb": [
-                        {"storageSizeMb": size * 1024, "supportedIops": IOPS[size], "defaultIopsTier": STORAGE_TIERS[size]}
+                        {
+                            "storageSizeMb": size * 1024,
+                            "supportedIops": IOPS[size],
+                            "defaultIopsTier": STORAGE_TIERS[size],
+                        }
                         for size in STORAGE_SIZES
                     ],
                 }

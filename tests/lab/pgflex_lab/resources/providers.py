@@ -44,9 +44,7 @@ class Providers:
                     "checkNameAvailability": self._check_name,
                 },
             ),
-            ResourceType(
-                "Microsoft.Resources/providers", {"LIST": self.list, "GET": self.get}, open_to_all=True
-            ),
+            ResourceType("Microsoft.Resources/providers", {"LIST": self.list, "GET": self.get}, open_to_all=True),
         ]
 
     # For others

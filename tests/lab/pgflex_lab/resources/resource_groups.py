@@ -69,7 +69,9 @@ class ResourceGroups:
         body = request.body if isinstance(request.body, dict) else {}
         location = short_location(str(body.get("location") or ""))
         if not NAME.fullmatch(request.id.name):
-            raise ArmError(400, "InvalidResourceGroup", f"The provided resource group name '{request.id.name}' is invalid.")
+            raise ArmError(
+                400, "InvalidResourceGroup", f"The provided resource group name '{request.id.name}' is invalid."
+            )
         if not location:
             raise ArmError(400, "LocationRequired", "The location property is required for this definition.")
         if location not in LOCATIONS:

@@ -29,7 +29,9 @@ class RoleAssignments:
         verbs = {"LIST": self.list, "GET": self.get, "PUT": self.put, "DELETE": self.delete}
         return [ResourceType(ASSIGNMENTS, verbs)]
 
-    def add(self, scope: ResourceId, name: str, role: Role, principal_id: str, kind: str, by: str, **more: Any) -> Resource:
+    def add(
+        self, scope: ResourceId, name: str, role: Role, principal_id: str, kind: str, by: str, **more: Any
+    ) -> Resource:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
         definition = f"/providers/Microsoft.Authorization/roleDefinitions/{role.guid}"
         if scope.subscription_id:
@@ -97,7 +99,9 @@ class RoleAssignments:
         name = request.id.name.lower()
         if not GUID.fullmatch(name):
             raise ArmError(
-                400, "InvalidRoleAssignmentId", f"The role assignment ID '{name}' is not valid. The role assignment ID must be a GUID."
+                400,
+                "InvalidRoleAssignmentId",
+                f"The role assignment ID '{name}' is not valid. The role assignment ID must be a GUID.",
             )
         role = self._role(str(properties.get("roleDefinitionId") or ""))
         principal_id = str(properties.get("principalId") or "").lower()
@@ -119,7 +123,11 @@ class RoleAssignments:
 
     def _role(self, definition: str) -> Role:
         if not definition:
-            raise ArmError(400, "InvalidRoleDefinitionId", "The role definition ID '' is not valid. The role definition ID must be a GUID.")
+            raise ArmError(
+                400,
+                "InvalidRoleDefinitionId",
+                "The role definition ID '' is not valid. The role definition ID must be a GUID.",
+            )
         guid = definition.rstrip("/").rsplit("/", 1)[-1].lower()
         role = self._lab.rbac.roles.get(guid)
         if role is None:
@@ -128,7 +136,11 @@ class RoleAssignments:
 
     def _principal_type(self, principal_id: str, stated: Any) -> str:
         if not GUID.fullmatch(principal_id):
-            raise ArmError(400, "InvalidPrincipalId", f"The Principal ID '{principal_id}' is not valid. Principal ID must be a GUID.")
+            raise ArmError(
+                400,
+                "InvalidPrincipalId",
+                f"The Principal ID '{principal_id}' is not valid. Principal ID must be a GUID.",
+            )
         share = TYPED_LAG_SHARE if stated else 1.0
         kind = self._lab.directory.principal_type(principal_id, lag_share=share)
         if kind is None:
@@ -136,16 +148,20 @@ class RoleAssignments:
                 400,
                 "PrincipalNotFound",
                 f"Principal {principal_id.replace('-', '')} does not exist in the directory "
-                f"{self._lab.directory.tenant_id}. Check that you have the correct principal ID. If you are creating this "
-                "principal and then immediately assigning a role, this error might be related to a replication delay. In "
-                "this case, set the role assignment principalType property to a value, such as ServicePrincipal, User, or "
+                f"{self._lab.directory.tenant_id}. Check that you have the correct principal ID. If you are creating "
+                "this "
+                "principal and then immediately assigning a role, this error might be related to a replication delay. "
+                "In "
+                "this case, set the role assignment principalType property to a value, such as ServicePrincipal, User, "
+                "or "
                 "Group.  See https://aka.ms/docs-principaltype",
             )
         if stated and str(stated).lower() != kind.lower():
             raise ArmError(
                 400,
                 "UnmatchedPrincipalType",
-                f"The PrincipalId '{principal_id.replace('-', '')}' has type '{kind}' , which is different from specified "
+                f"The PrincipalId '{principal_id.replace('-', '')}' has type '{kind}' , which is different from "
+                "specified "
                 f"PrinciaplType '{stated}'.",
             )
         return kind
@@ -170,5 +186,6 @@ class RoleAssignments:
                 raise ArmError(
                     409,
                     "RoleAssignmentExists",
-                    f"The role assignment already exists. The ID of the existing role assignment is {item.name.replace('-', '')}.",
+                    "The role assignment already exists. The ID of the existing role assignment is "
+                    f"{item.name.replace('-', '')}.",
                 )

@@ -73,20 +73,24 @@ class RoleDefinitions:
         properties = request.properties()
         guid = request.id.name.lower()
         if not GUID.fullmatch(guid):
-            raise ArmError(400, "InvalidRoleDefinitionId", f"The role definition ID '{guid}' is not valid. The role definition ID must be a GUID.")
+            raise ArmError(
+                400,
+                "InvalidRoleDefinitionId",
+                f"The role definition ID '{guid}' is not valid. The role definition ID must be a GUID.",
+            )
         existing = self._lab.rbac.roles.get(guid)
         if existing is not None and not existing.custom:
             raise ArmError(400, "CannotModifyBuiltInRole", "Built-in roles cannot be modified.")
         name, permissions = properties.get("roleName"), properties.get("permissions")
         scopes = properties.get("assignableScopes")
         if not name or not isinstance(permissions, list) or not permissions or not scopes:
-            raise ArmError(
-                400, "InvalidRoleDefinition", "A role needs roleName, permissions and assignableScopes."
-            )
+            raise ArmError(400, "InvalidRoleDefinition", "A role needs roleName, permissions and assignableScopes.")
         taken = self._lab.rbac.role(str(name))
         if taken is not None and taken.guid != guid:
             raise ArmError(
-                409, "RoleDefinitionWithSameNameExists", f"A custom role with the same name '{name}' already exists in this directory."
+                409,
+                "RoleDefinitionWithSameNameExists",
+                f"A custom role with the same name '{name}' already exists in this directory.",
             )
         role = Role(
             guid,
@@ -106,7 +110,10 @@ class RoleDefinitions:
             return ArmResponse(204)
         if not role.custom:
             raise ArmError(400, "CannotModifyBuiltInRole", "Built-in roles cannot be deleted.")
-        if any(str(item.properties["roleDefinitionId"]).lower().endswith(role.guid) for item in self._lab.rbac.assignments()):
+        if any(
+            str(item.properties["roleDefinitionId"]).lower().endswith(role.guid)
+            for item in self._lab.rbac.assignments()
+        ):
             raise ArmError(400, "RoleDefinitionHasAssignments", "There are existing role assignments referencing role.")
         del self._lab.rbac.roles[role.guid]
         return ArmResponse(200, self._view(request, role))
@@ -114,5 +121,7 @@ class RoleDefinitions:
 
 def missing_role(name: str) -> ArmError:
     return ArmError(
-        404, "RoleDefinitionDoesNotExist", f"The specified role definition with ID '{name.replace('-', '')}' does not exist."
+        404,
+        "RoleDefinitionDoesNotExist",
+        f"The specified role definition with ID '{name.replace('-', '')}' does not exist.",
     )

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 DOMAIN = "postgres.database.azure.com"
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,61})[a-z0-9]")
 RESERVED_LOGINS = {
-    "azure_superuser", "azure_pg_admin", "azuresu", "admin", "administrator", "root", "guest", "public", "replication"
+    "azure_superuser",
+    "azure_pg_admin",
+    "azuresu",
+    "admin",
+    "administrator",
+    "root",
+    "guest",
+    "public",
+    "replication",
 }
 
 
@@ -41,7 +49,14 @@ SINGLE = Family(
     "Microsoft.DBforPostgreSQL/servers",
     "PostgreSQL server",
     "userVisibleState",
-    ("2017-12-01", "2017-12-01-preview", "2018-06-01", "2018-06-01-privatepreview", "2020-01-01", "2020-01-01-privatepreview"),
+    (
+        "2017-12-01",
+        "2017-12-01-preview",
+        "2018-06-01",
+        "2018-06-01-privatepreview",
+        "2020-01-01",
+        "2020-01-01-privatepreview",
+    ),
     shows_pending_restart=False,
 )
 FLEXIBLE = Family(
@@ -87,7 +102,11 @@ def invalid(parameter: str, message: str | None = None) -> ArmError:
 
 def check_login(login: Any) -> str:
     text = str(login or "")
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", text) or text.lower() in RESERVED_LOGINS or text.startswith("pg_"):
+    if (
+        not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", text)
+        or text.lower() in RESERVED_LOGINS
+        or text.startswith("pg_")
+    ):
         raise invalid("administratorLogin")
     return text
 
@@ -99,7 +118,8 @@ def check_password(password: Any) -> str:
         raise ArmError(
             400,
             "PasswordNotComplex",
-            "Password validation failed. The password does not meet policy requirements because it is not complex enough.",
+            "Password validation failed. The password does not meet policy requirements because it is not complex "
+            "enough.",
         )
     return text
 
@@ -138,12 +158,14 @@ class Servers:
             raise ArmError(
                 409,
                 "ServerIsBusy",
-                f"Cannot complete operation while server '{server.name}' is busy processing another operation. Try again later.",
+                f"Cannot complete operation while server '{server.name}' is busy processing another operation. Try "
+                "again later.",
             )
         raise ArmError(
             409,
             "ServerIsNotReady",
-            f"Server '{server.name}' is not in the state 'Ready' but in '{state}'. Start the server before this operation.",
+            f"Server '{server.name}' is not in the state 'Ready' but in '{state}'. Start the server before this "
+            "operation.",
         )
 
     # Life
@@ -160,7 +182,8 @@ class Servers:
             raise ArmError(
                 400,
                 "InvalidServerName",
-                f"The name '{server_id.name}' is not valid: 3 to 63 lower case letters, digits and hyphens, not starting or "
+                f"The name '{server_id.name}' is not valid: 3 to 63 lower case letters, digits and hyphens, not "
+                "starting or "
                 "ending with a hyphen.",
             )
         taken = self.named(server_id.name)
@@ -228,7 +251,9 @@ class Servers:
         name, kind = str(body.get("name") or ""), str(body.get("type") or "")
         answer: dict[str, Any] = {"name": name, "type": kind, "nameAvailable": True, "reason": None, "message": ""}
         if not NAME.fullmatch(name):
-            answer.update(nameAvailable=False, reason="Invalid", message=f"Specified server name '{name}' is not valid.")
+            answer.update(
+                nameAvailable=False, reason="Invalid", message=f"Specified server name '{name}' is not valid."
+            )
         elif self.named(name) is not None:
             answer.update(
                 nameAvailable=False, reason="AlreadyExists", message=f"Specified server name '{name}' is already used."

@@ -44,13 +44,17 @@ class SingleServers:
         actions = {"restart": self.restart, "updateConfigurations": self._lab.configurations.update_many}
         lists = {"LIST": self.list_connections}
         return [
-            ResourceType(SINGLE.type, verbs, actions, api_versions=SINGLE.api_versions),
-            ResourceType(f"{SINGLE.type}/privateEndpointConnections", lists, api_versions=SINGLE.api_versions),
-            ResourceType(f"{SINGLE.type}/administrators", lists, api_versions=SINGLE.api_versions),
-            ResourceType(f"{SINGLE.type}/replicas", lists, api_versions=SINGLE.api_versions),
+            ResourceType(SINGLE.type, verbs, actions, api_versions=SINGLE.api_versions, paged=False),
+            ResourceType(
+                f"{SINGLE.type}/privateEndpointConnections", lists, api_versions=SINGLE.api_versions, paged=False
+            ),
+            ResourceType(f"{SINGLE.type}/administrators", lists, api_versions=SINGLE.api_versions, paged=False),
+            ResourceType(f"{SINGLE.type}/replicas", lists, api_versions=SINGLE.api_versions, paged=False),
         ]
 
-    def build(self, server_id: ResourceId, location: str, properties: dict[str, Any], sku: dict[str, Any] | None) -> Resource:
+    def build(
+        self, server_id: ResourceId, location: str, properties: dict[str, Any], sku: dict[str, Any] | None
+    ) -> Resource:
         """A checked server without its cluster."""
         version = str(properties.get("version") or "11")
         if version not in VERSIONS:
@@ -179,7 +183,8 @@ class SingleServers:
                 409,
                 "InvalidResourceLocation",
                 f"The resource '{server.name}' already exists in location '{server.location}' in resource group "
-                f"'{server.id.resource_group}'. A resource with the same name cannot be created in location '{location}'. "
+                f"'{server.id.resource_group}'. A resource with the same name cannot be created in location "
+                f"'{location}'. "
                 "Please select a new resource name.",
             )
         for name in ("administratorLogin", "version"):
