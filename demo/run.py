@@ -18,7 +18,7 @@ import psycopg
 
 from application import Application
 from journal import Record
-from loader import DEFAULT_MEGABYTES, load
+from loader import DEFAULT_MEGABYTES, SMALLEST_MEGABYTES, load
 from proof import Proof, prove
 from result import Outcome, render
 from stage import Playbook, Stage, StageError
@@ -47,7 +47,7 @@ class Demo:
         print(f"[{time.monotonic() - self._started:5.1f} s] {text}", flush=True)
 
     def play(self, undo: contextlib.ExitStack) -> Outcome:
-        self.say("Starting the lab: a stand-in for Azure with real PostgreSQL servers")
+        self.say(f"Starting the lab, a stand-in for Azure; files in {self._stage.home}")
         self._stage.start()
         source, target = self._stage.servers["source"], self._stage.servers["target"]
         size = load(source, DATABASE, self._megabytes)
@@ -109,7 +109,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--offline", action="store_true", help="migrate offline: the source is read-only all the time")
     parser.add_argument("--keep", action="store_true", help="leave the lab running to look around in")
     parser.add_argument("--stop", action="store_true", help="only end a lab that an earlier run kept")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.size < SMALLEST_MEGABYTES:
+        parser.error(f"--size: the sample has at least {SMALLEST_MEGABYTES} MB")
+    return options
 
 
 def be_interrupted(number: int, _frame: object) -> None:

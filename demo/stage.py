@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -140,12 +141,11 @@ class Playbook:
         command = ["setpriv", "--pdeathsig", "INT", str(Path(sys.executable).parent / "ansible-playbook")]
         command += [name, "-i", str(inventory)]
         command += ["-e", json.dumps(dict(variables))]
+        self._workers: set[tuple[int, str]] = set()
         self._process = subprocess.Popen(command, cwd=REPOSITORY, env={**os.environ, **environment})
 
-    def exit_code(self) -> int | None:
-        return self._process.poll()
-
     def wait(self, seconds: float) -> int | None:
+        self._workers |= _children(self._process.pid)
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -157,7 +157,35 @@ class Playbook:
         self.wait(3)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             if self._process.poll() is not None:
-                return
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(number)
+                break
+            self._process.send_signal(number)
             self.wait(10)
+        self._end_workers()
+
+    def _end_workers(self) -> None:
+        """Workers are sessions of their own and outlive an interrupted Ansible by what they are busy with."""
+        deadline = time.monotonic() + 5
+        while left := {worker for worker in self._workers if _started(worker[0]) == worker[1]}:
+            if time.monotonic() > deadline:
+                for pid, _ in left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+
+
+def _children(pid: int) -> set[tuple[int, str]]:
+    """Process ids with their start times, since a number alone can come to mean another process."""
+    try:
+        pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return set()
+    return {(int(child), started) for child in pids if (started := _started(int(child)))}
+
+
+def _started(pid: int) -> str | None:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    # A zombie has ended, and in a container may never be collected.
+    return None if fields[0] == "Z" else fields[19]
