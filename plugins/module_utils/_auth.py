@@ -7,6 +7,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,6 +204,11 @@ def _validate(sign_in: SignIn) -> None:
                 code="MissingCredentials",
                 hint=_HOW,
             )
+    # azure-identity raises a ValueError for anything else, in the middle of the first request.
+    if sign_in.tenant and not re.fullmatch(r"[0-9A-Za-z.-]+", sign_in.tenant):
+        raise ModuleFailure(
+            f"tenant {sign_in.tenant!r} is neither the GUID nor a domain of an Entra tenant.", code="InvalidTenant"
+        )
     cloud = sign_in.cloud_environment
     if cloud.lower() not in CLOUDS and not cloud.startswith("https://"):
         raise ModuleFailure(

@@ -15,9 +15,11 @@ from typing import Any
 
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator, ValidationResult
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.common.text.converters import to_text
+from ansible.module_utils.errors import UnsupportedError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -68,7 +70,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             or self._play_context.become
             or self._task.async_val
             or other
-            or not self._templar.template(variables.get("pgflex_in_process", True))
+            # From the command line it comes as text.
+            or not boolean(self._templar.template(variables.get("pgflex_in_process", True)), strict=False)
         )
 
     def _in_worker(self) -> dict[str, Any]:
@@ -80,11 +83,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         with self._environment():
             checked = validator.validate(args)
             if checked.error_messages:
-                raise AnsibleActionFail("; ".join(to_text(text) for text in checked.error_messages))
+                raise AnsibleActionFail(self._refusal(checked))
             result = self._run_module(module.MODULE, checked.validated_parameters)
         result["invocation"] = {"module_args": checked.validated_parameters}
         masked: dict[str, Any] = remove_values(result, checked._no_log_values)
         return masked
+
+    def _refusal(self, checked: ValidationResult) -> str:
+        """The sentence that an ordinary module would fail with: the first, and in the same words."""
+        first = checked.errors[0]
+        prefix = f"Unsupported parameters for ({self._task.action}) module: "
+        return to_text(f"{prefix if isinstance(first, UnsupportedError) else ''}{first.msg}")
 
     def _run_module(self, kind: type[PgflexModule], params: dict[str, Any]) -> dict[str, Any]:
         runtime = Runtime(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from ansible.module_utils.common.text.converters import to_text
@@ -22,4 +23,6 @@ def plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, float):
         return float(value)
+    if isinstance(value, date):
+        return value.isoformat()
     return "".join(list(to_text(value)))
