@@ -116,6 +116,7 @@ def test_the_profile_wins_over_the_environment_and_options_over_both() -> None:
         ({"profile": "staging"}, AZCOLLECTION, "MissingCredentials", "profile 'staging' is not in"),
         ({"auth_source": "credential_file"}, {}, "MissingCredentials", "profile 'default' is not in"),
         ({}, {"ANSIBLE_AZURE_AUTH_SOURCE": "magic"}, "MissingCredentials", "auth_source 'magic'"),
+        ({**OPTIONS, "tenant": "my tenant"}, {}, "InvalidTenant", "tenant 'my tenant' is neither"),
         ({**OPTIONS, "cloud_environment": "AzureMars"}, {}, "UnknownCloud", "AzureCloud, AzureChinaCloud"),
         ({**OPTIONS, "cloud_environment": "http://plain"}, {}, "UnknownCloud", "https:// metadata URL"),
     ],
