@@ -39,8 +39,17 @@ class EverybodyMay:
 
 
 class AllReachable:
-    def __init__(self) -> None:
+    """Until a reason is set."""
+
+    def __init__(self, lab: SmallLab) -> None:
+        self._lab = lab
         self.reason: str | None = None
+
+    def find_host(self, host: str, port: int) -> Resource | None:
+        cluster = self._lab.clusters.at(host)
+        if cluster is None or cluster.port != port:
+            return None
+        return Resource(ResourceId("/"), "PgflexLab/servers", internal={"cluster": cluster.name})
 
     def explain(self, source: object, target: object, *, adds_rules: bool) -> str | None:
         return self.reason
@@ -85,7 +94,8 @@ class SmallLab:
     store: Store = field(default_factory=Store)
     directory: OneApplication = field(default_factory=OneApplication)
     rbac: EverybodyMay = field(default_factory=EverybodyMay)
-    reachability: AllReachable = field(default_factory=AllReachable)
+    reachability: AllReachable = field(init=False)
+    registered_providers: bool = True
     clusters: Clusters = field(init=False)
     configurations: SomeConfigurations = field(init=False)
     migrations: MigrationService = field(init=False)
@@ -93,6 +103,7 @@ class SmallLab:
     def __post_init__(self) -> None:
         self.clock = Clock(self.settings.time_scale)
         self.clusters = Clusters(self.settings)
+        self.reachability = AllReachable(self)
         self.configurations = SomeConfigurations(self.clusters)
         self.migrations = MigrationService(self)  # type: ignore[arg-type]
         self.store.put(Resource(ResourceId(GROUP), "Microsoft.Resources/resourceGroups"))
@@ -112,6 +123,9 @@ class SmallLab:
                 )
             )
         return cluster
+
+    def registered(self, subscription_id: str, namespace: str) -> bool:
+        return self.registered_providers
 
     def call(
         self,

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pgflex_lab.lab import Lab
 
 
+PROVIDER = "Microsoft.DataMigration"
+
+
 def check_application(lab: Lab, migration: Migration) -> None:
     app = migration.order.app
     if app is None:
@@ -24,6 +27,9 @@ def check_application(lab: Lab, migration: Migration) -> None:
         principal = lab.directory.authenticate(app.tenant_id, app.client_id, app.secret)
     except AuthenticationFailed as error:
         raise MigrationFailure(f"The Azure Active Directory app could not sign in. {error}") from error
+    subscription = migration.target_id.subscription_id
+    if not lab.registered(subscription, PROVIDER):
+        raise MigrationFailure(f"The subscription '{subscription}' is not registered to use namespace '{PROVIDER}'.")
     for action, scope in _needed(migration):
         if not lab.rbac.allows(principal.id, action, scope):
             raise MigrationFailure(

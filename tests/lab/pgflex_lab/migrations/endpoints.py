@@ -152,16 +152,17 @@ def _cluster_of(lab: Lab, resource: Resource) -> Cluster:
 
 
 def _at(lab: Lab, place: tuple[str, int, str] | None) -> Cluster:
-    found = lab.clusters.at(place[0]) if place else None
-    if place is None or found is None or found.port != place[1]:
+    found = lab.reachability.find_host(place[0], place[1]) if place else None
+    if place is None or found is None:
         where = f"{place[0]}:{place[1]}" if place else "the source"
         raise MigrationFailure(f"603000: The source server {where} cannot be reached: no server answers there.")
-    return found
+    return _cluster_of(lab, found)
 
 
 def _named(lab: Lab, fqdn: str | None, cluster: Cluster) -> Cluster:
     """A name from a custom DNS server replaces the known one, so it has to lead to the same server."""
-    if fqdn and lab.clusters.at(fqdn) is not cluster:
+    found = lab.reachability.find_host(fqdn, cluster.port) if fqdn else None
+    if fqdn and (found is None or _cluster_of(lab, found) is not cluster):
         raise MigrationFailure(f"603000: The name {fqdn} does not resolve to server {cluster.name}.")
     return cluster
 
