@@ -33,7 +33,7 @@ DEFAULTS: dict[str, Any] = {
         "source_read_only": True,
         "writers_stopped": False,
         "max_latency": 30,
-        "sample_seconds": 3,
+        "sample_seconds": 2,
         "settle_timeout": 120,
     },
     "validation": {"enabled": True, "jobs": 4, "max_examples": 5},

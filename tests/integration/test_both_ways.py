@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every module twice: inside Ansible's worker, and as an ordinary module. The results have to be equal, key by key.
+
+One play for each way does everything in the table, in a lab in the same state; then the two lists of results are laid
+beside each other.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pgflex_lab.process import Running
+from pgflex_lab.testing import running_lab
+
+from plays import GROUP, PASSWORD, ROOT, Pair, Player, make_pair
+
+WAYS = {"in the worker": True, "as an ordinary module": False}
+SUBSCRIPTION = "{{ lookup('env', 'AZURE_SUBSCRIPTION_ID') }}"
+SCOPE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}"
+GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?")
+# What is another at every run: how long something took, what was drawn by lot.
+VOLATILE = {
+    "at",
+    "seconds",
+    "history",
+    "client_secret",
+    "client_secret_id",
+    "client_secret_hint",
+    "start",
+    "end",
+    "delta",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task; names of other cases in its arguments refer to their results."""
+
+    name: str
+    module: str
+    args: dict[str, Any] = field(default_factory=dict)
+    check: bool = False
+    fails: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def task(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            f"pgflex.migrate.{self.module}": self.args,
+            "check_mode": self.check,
+            "diff": True,
+            "environment": self.environment,
+            "register": f"case_{self.name}",
+            "ignore_errors": True,
+        }
+
+
+TARGET = {"resource_group": GROUP, "server_name": "ways-flex"}
+ONE = {**TARGET, "name": "ways-1"}
+SOURCE = {
+    "host": "ways-single.postgres.database.azure.com",
+    "hostaddr": "{{ source_address }}",
+    "user": "pgadmin@ways-single",
+    "password": PASSWORD,
+}
+FLEX = {
+    "host": "ways-flex.postgres.database.azure.com",
+    "hostaddr": "{{ target_address }}",
+    "user": "pgadmin",
+    "password": PASSWORD,
+}
+SOURCE_ID = f"{SCOPE}/providers/Microsoft.DBforPostgreSQL/servers/ways-single"
+TARGET_ID = f"{SCOPE}/providers/Microsoft.DBforPostgreSQL/flexibleServers/ways-flex"
+ROLE = {"principal_id": "{{ case_app_made.entra_application.service_principal_id }}", "scopes": [SCOPE]}
+PARAMETERS = {"resource_group": GROUP, "server_name": "ways-flex", "server_type": "flexible_server"}
+MIGRATION = {
+    **ONE,
+    "source_db_server_resource_id": SOURCE_ID,
+    "source_type": "PostgreSQLSingleServer",
+    "migration_mode": "Online",
+    "migration_option": "ValidateAndMigrate",
+    "dbs_to_migrate": ["shop"],
+    "overwrite_dbs_in_target": True,
+    "source_server_username": "pgadmin@ways-single",
+    "target_server_username": "pgadmin",
+    "source_server_password": PASSWORD,
+    "target_server_password": PASSWORD,
+}
+WATCHED = {"migrations": [ONE], "min_interval": 0.2, "max_interval": 0.5, "wait_timeout": 60}
+
+CASES = [
+    # Sign-in, and arguments that are wrong
+    Case("wrong_secret", "flexible_server_info", {"secret": "no such secret", "tenant": "common"}, fails=True),
+    Case("wrong_secret_env", "flexible_server_info", environment={"AZURE_SECRET": "nope"}, fails=True),
+    Case("no_tenant", "flexible_server_info", {"tenant": "my tenant"}, fails=True),
+    Case("unreachable", "flexible_server_info", {"cloud_environment": "https://localhost:9"}, fails=True),
+    Case("unknown_option", "migration_info", {**ONE, "nonsense": 1}, fails=True),
+    Case("missing_option", "migration_info", {"name": "ways-1"}, fails=True),
+    Case("wrong_choice", "migration_info", {**ONE, "which": "some"}, fails=True),
+    # Reading
+    Case("flexible_servers", "flexible_server_info", {"resource_group": GROUP}),
+    Case("flexible_server", "flexible_server_info", {"resource_group": GROUP, "name": "ways-flex"}),
+    Case("no_such_server", "flexible_server_info", {"resource_group": GROUP, "name": "nope"}),
+    Case("no_such_group", "flexible_server_info", {"resource_group": "nope"}),
+    Case("single_servers", "single_server_info", {"resource_group": GROUP, "name": "ways-single"}, check=True),
+    # Providers, application, roles
+    Case("providers_check", "resource_provider", check=True),
+    Case("providers", "resource_provider"),
+    Case("providers_again", "resource_provider"),
+    Case("app_check", "entra_application", {"name": "ways-app"}, check=True),
+    Case("app_made", "entra_application", {"name": "ways-app"}),
+    Case("app_again", "entra_application", {"name": "ways-app"}),
+    Case("app_info", "entra_application_info", {"name": "ways-app"}),
+    Case("app_without_name", "entra_application_info", fails=True),
+    Case("role_check", "role_assignment", ROLE, check=True),
+    Case("role", "role_assignment", ROLE),
+    Case("role_again", "role_assignment", ROLE),
+    Case("role_unknown", "role_assignment", {**ROLE, "role": "No Such Role"}, fails=True),
+    Case("role_info", "role_assignment_info", {"scopes": [SCOPE]}),
+    Case("role_gone", "role_assignment", {**ROLE, "state": "absent"}),
+    Case("app_gone", "entra_application", {"name": "ways-app", "state": "absent"}),
+    # Servers
+    Case("parameters_check", "server_parameters", {**PARAMETERS, "parameters": {"work_mem": "8192"}}, check=True),
+    Case("parameters", "server_parameters", {**PARAMETERS, "parameters": {"work_mem": 8192}}),
+    Case("parameters_bad", "server_parameters", {**PARAMETERS, "parameters": {"work_mem": "lots"}}, fails=True),
+    Case("parameters_none", "server_parameters", {**PARAMETERS, "parameters": {"no_such": "1"}}, fails=True),
+    Case("tags_check", "resource_tags", {"resource_id": TARGET_ID, "tags": {"app": "ways"}}, check=True),
+    Case("tags", "resource_tags", {"resource_id": TARGET_ID, "tags": {"app": "ways"}}),
+    Case(
+        "replication_refused", "source_replication", {"resource_group": GROUP, "server_name": "ways-single"}, fails=True
+    ),
+    Case(
+        "replication_check",
+        "source_replication",
+        {"resource_group": GROUP, "server_name": "ways-single", "restart": True},
+        check=True,
+    ),
+    Case("replication", "source_replication", {"resource_group": GROUP, "server_name": "ways-single", "restart": True}),
+    # A migration
+    Case("migration_absent", "migration", {**ONE, "state": "absent"}),
+    Case("migration_bad_name", "migration", {**MIGRATION, "name": "-ways"}, fails=True),
+    Case("migration_no_target", "migration", {**MIGRATION, "server_name": "nope"}, fails=True),
+    Case("migration_lacks", "migration", {**ONE, "generation": "classic"}, fails=True),
+    Case("migration_check", "migration", MIGRATION, check=True),
+    Case("migration", "migration", MIGRATION),
+    Case("migration_again", "migration", {**MIGRATION, "overwrite_dbs_in_target": False}),
+    Case("migration_another", "migration", {**MIGRATION, "migration_mode": "Offline"}, fails=True),
+    Case("migration_busy", "migration", {**MIGRATION, "name": "ways-2"}, fails=True),
+    Case("look", "watch", {**WATCHED, "fail_on": "none", "migrations": [{**ONE, "name": "nope"}]}, check=True),
+    Case("missing", "watch", {**WATCHED, "migrations": [{**ONE, "name": "nope", "label": "not there"}]}, fails=True),
+    Case("ready", "watch", WATCHED),
+    Case("info", "migration_info", ONE),
+    Case("listed", "migration_info", {**TARGET, "which": "active", "details": True}),
+    Case("cutover_late", "migration_cutover", {**ONE, "writers_stopped": True, "window_hours": 0}, fails=True),
+    Case("cutover_password", "migration_cutover", {**ONE, "source": {**SOURCE, "password": "wrong"}}, fails=True),
+    Case("read_only_check", "source_read_only", {"source": SOURCE, "databases": ["shop"]}, check=True),
+    Case("read_only", "source_read_only", {"source": SOURCE, "databases": ["shop"]}),
+    Case(
+        "read_only_password",
+        "source_read_only",
+        {"source": {**SOURCE, "password": "no"}, "databases": ["shop"]},
+        fails=True,
+    ),
+    Case("cutover_check", "migration_cutover", {**ONE, "source": SOURCE, "sample_seconds": 0.2}, check=True),
+    Case("cutover", "migration_cutover", {**ONE, "source": SOURCE, "sample_seconds": 0.2}),
+    Case("ended", "watch", {**WATCHED, "until": "end"}),
+    Case("cancel_late", "migration_cancel", ONE),
+    Case("cancel_none", "migration_cancel", {**ONE, "name": "nope"}, fails=True),
+    Case("validated", "data_validation", {"source": SOURCE, "target": FLEX, "databases": ["shop"]}),
+    Case("validation_none", "data_validation", {"source": SOURCE, "target": FLEX, "databases": ["nope"]}, fails=True),
+    Case("migration_deleted", "migration", {**ONE, "state": "absent"}),
+]
+
+
+@dataclass(frozen=True)
+class Way:
+    """What one play gave: the results by case, and the lab's log of its requests."""
+
+    results: dict[str, dict[str, Any]]
+    requests: list[dict[str, Any]]
+
+    def sign_ins(self) -> int:
+        return sum(row["path"].endswith("/oauth2/v2.0/token") for row in self.requests)
+
+    def writes(self) -> list[str]:
+        reading = ("GET", "HEAD")
+        rows = [row for row in self.requests if row["method"] not in reading and "/oauth2/" not in row["path"]]
+        return alike([f"{row['method']} {row['path']} {row['status']}" for row in rows])
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Running]:
+    with running_lab(page_size=1000) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def ways(lab: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Way]:
+    found = {}
+    for way, in_process in WAYS.items():
+        lab.admin("POST", "reset")
+        pair = make_pair(lab, "ways")
+        lab.admin("DELETE", "requests")
+        folder = tmp_path_factory.mktemp("way")
+        found[way] = Way(play(Player(lab, folder), pair, in_process=in_process), lab.requests())
+    return found
+
+
+def play(player: Player, pair: Pair, *, in_process: bool) -> dict[str, dict[str, Any]]:
+    """Runs all cases in one play and reads what they registered."""
+    kept = player.folder / "results.json"
+    gathered = "{{ dict(cases | zip(cases | map('regex_replace', '^', 'case_') | map('extract', vars))) | to_json }}"
+    keep = {"ansible.builtin.copy": {"content": gathered, "dest": str(kept), "mode": "0600"}, "diff": False}
+    variables = {
+        "pgflex_in_process": in_process,
+        "ansible_python_interpreter": sys.executable,
+        "source_address": pair.source.hostaddr,
+        "target_address": pair.target.hostaddr,
+        "cases": [case.name for case in CASES],
+    }
+    tasks = [*(case.task() for case in CASES), keep]
+    content = {"hosts": "all", "connection": "local", "gather_facts": False, "vars": variables, "tasks": tasks}
+    file = player.folder / "play.yml"
+    file.write_text(json.dumps([content]))
+    played = player.play(str(file), {"localhost": {}})
+    assert played.code == 0, played.output[-3000:]
+    found: dict[str, dict[str, Any]] = json.loads(kept.read_text())
+    return found
+
+
+def alike(value: Any, known: dict[str, str] | None = None) -> Any:
+    """The value without what is another at every run: ids by the order in which they come, times, VOLATILE keys."""
+    known = {} if known is None else known
+    if isinstance(value, dict):
+        return {key: alike(item, known) for key, item in value.items() if key not in VOLATILE}
+    if isinstance(value, list):
+        return [alike(item, known) for item in value]
+    if isinstance(value, str):
+        text = GUID.sub(lambda found: known.setdefault(found[0].lower(), f"<id {len(known)}>"), value)
+        return re.sub(r"after [\d.]+ s", "after some s", TIME.sub("<time>", text))
+    return value
+
+
+def test_the_table_holds_every_module() -> None:
+    modules = {path.stem for path in (ROOT / "plugins" / "modules").glob("*.py")}
+    assert modules - {case.module for case in CASES} == set()
+
+
+def test_the_two_ways_are_two(ways: dict[str, Way]) -> None:
+    """A worker shares its token with the next task; an ordinary module signs in each time."""
+    worker, ordinary = (ways[name].sign_ins() for name in WAYS)
+    assert worker <= 12 and ordinary >= 40
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_results_are_equal(ways: dict[str, Way], case: Case) -> None:
+    worker, ordinary = (ways[name].results[case.name] for name in WAYS)
+    assert bool(worker.get("failed")) is case.fails, worker.get("msg")
+    assert alike(worker) == alike(ordinary)
+
+
+def test_the_same_was_written(ways: dict[str, Way]) -> None:
+    worker, ordinary = (ways[name].writes() for name in WAYS)
+    assert worker == ordinary and len(worker) > 8
