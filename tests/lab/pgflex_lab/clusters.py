@@ -290,11 +290,14 @@ class Clusters:
         self._root.mkdir(mode=0o700, exist_ok=True)
         self._programs.user.own(self._root)
 
-    def create(self, name: str, *, kind: Kind, admin_login: str, admin_password: str) -> Cluster:
+    def create(
+        self, name: str, *, kind: Kind, admin_login: str, admin_password: str, host_names: Sequence[str] = ()
+    ) -> Cluster:
+        """`host_names`: what else clients call it; the certificate carries them too."""
         with self._lock:
             if name in self._clusters:
                 raise ClusterError(f"There is a server {name} already.")
-            cluster = self._copy_template(name, kind, admin_login)
+            cluster = self._copy_template(name, kind, admin_login, host_names)
             self._clusters[name] = cluster
         try:
             cluster.start()
@@ -337,7 +340,7 @@ class Clusters:
             self.drop(cluster.name)
         self._network.close()
 
-    def _copy_template(self, name: str, kind: Kind, admin_login: str) -> Cluster:
+    def _copy_template(self, name: str, kind: Kind, admin_login: str, host_names: Sequence[str]) -> Cluster:
         template = self._template()
         directory = _directory_for(self._root, name)
         directory.mkdir(mode=0o700)
@@ -349,7 +352,7 @@ class Clusters:
         access = HBA.format(superuser=SUPERUSER, kind="host" if kind == "other" else "hostssl")
         self._write(cluster.data / "pg_hba.conf", access)
         assert self._issue is not None
-        key, certificate = self._issue([cluster.fqdn, name, cluster.hostaddr])
+        key, certificate = self._issue([cluster.fqdn, name, cluster.hostaddr, *host_names])
         self._write(directory / "server.key", key.decode())
         self._write(directory / "server.crt", certificate.decode())
         return cluster
@@ -429,7 +432,8 @@ def _bind(address: str, port: int) -> socket.socket | None:
 
 
 def remove_leftovers(settings: Settings) -> None:
-    """Ends clusters that a killed lab of this home left running, and removes their directories."""
+    """Ends clusters that a killed lab of this home left running, and removes their directories and dumps."""
+    shutil.rmtree(settings.home / "work", ignore_errors=True)
     if not settings.clusters_dir.exists():
         return
     found = [item for item in settings.clusters_dir.iterdir() if item.is_dir() and item.name != ".template"]

@@ -216,3 +216,20 @@ def test_unknown_versions(fast: SmallLab, version: str) -> None:
     with pytest.raises(ArmError) as caught:
         fast.call("GET", migration_path("listed", "two"), version=version)
     assert (caught.value.status, caught.value.code) == (400, "NoRegisteredProviderFound")
+
+
+def test_tags_can_be_patched_at_any_time(fast: SmallLab) -> None:
+    fast.target("tagged")
+    migration = start(fast, "tagged", "m", {**body("src", ["shop"]), "tags": {"a": "1"}})
+    migration.until("Succeeded")
+    answer = fast.call("PATCH", migration.path, {"tags": {"a": "2"}})
+    assert (answer.status, answer.body["tags"]) == (200, {"a": "2"})
+
+
+def test_validation_of_an_online_migration_does_not_touch_a_single_server(fast: SmallLab) -> None:
+    source = fast.server("untouched", "single")
+    load_sample(source)
+    fast.target("only-looking")
+    content = body("untouched", ["shop"], migrationMode="Online", migrationOption="Validate")
+    start(fast, "only-looking", "m", content).until("Succeeded")
+    assert source.parameter("wal_level") == "replica"

@@ -68,7 +68,7 @@ class Runner:
         migration.pause(self._scaled(PREREQUISITES))
         if migration.classic:
             access.check_application(self._lab, migration)
-        if order.online:
+        if order.online and order.option != "Validate":
             self._ensure_replication()
         self._wait(Substate.WAITING_DATABASES, lambda: bool(order.databases))
         if not self._validated():

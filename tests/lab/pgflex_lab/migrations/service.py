@@ -187,9 +187,14 @@ class MigrationService:
             )
 
     def _update(self, request: ArmRequest, migration: Migration) -> ArmResponse:
-        change = wire.read(request.properties())
+        properties = request.properties()
+        change = wire.read(properties)
+        tags = request.body.get("tags") if isinstance(request.body, dict) else None
         with migration.changing():
-            driving.apply(migration, change)
+            if properties:
+                driving.apply(migration, change)
+            if isinstance(tags, dict):
+                migration.tags = {str(name): str(value) for name, value in tags.items()}
         return self._answer(request, migration, 200)
 
     def _delete(self, request: ArmRequest, migration: Migration) -> ArmResponse:
