@@ -71,9 +71,7 @@ async def serve(settings: Settings) -> None:
     try:
         await proxy.start(settings.proxy_port)
         running = asyncio.create_task(server.serve(sockets=[listener]))
-        await asyncio.wait(
-            [running, asyncio.create_task(server.listening.wait())], return_when=asyncio.FIRST_COMPLETED
-        )
+        await asyncio.wait([running, asyncio.create_task(server.listening.wait())], return_when=asyncio.FIRST_COMPLETED)
         service.changed = lambda: announce(settings, service, port, proxy.port)
         service.changed()
         await asyncio.wait([running, asyncio.create_task(stopped.wait())], return_when=asyncio.FIRST_COMPLETED)

@@ -167,8 +167,10 @@ def test_refusals_are_in_arms_words(clients: Clients) -> None:
     assert code(caught) == (403, "AuthorizationFailed")
     scope = f"{clients.group_id}/providers/Microsoft.DBforPostgreSQL/flexibleServers/shop-flex"
     assert caught.value.error and caught.value.error.message == (
-        f"The client '{stranger.client_id}' with object id '{object_id(stranger)}' does not have authorization to perform "
-        f"action 'Microsoft.DBforPostgreSQL/flexibleServers/read' over scope '{scope}' or the scope is invalid. If access "
+        f"The client '{stranger.client_id}' with object id '{object_id(stranger)}' does not have authorization to "
+        "perform "
+        f"action 'Microsoft.DBforPostgreSQL/flexibleServers/read' over scope '{scope}' or the scope is invalid. If "
+        "access "
         "was recently granted, please refresh your credentials."
     )
 
@@ -183,7 +185,7 @@ def test_who_may_what(clients: Clients) -> None:
     assert len(list(reader.single.configurations.list_by_server(GROUP, "shop-single"))) > 100
     with pytest.raises(HttpResponseError, match="servers/restart/action"):
         reader.single.servers.begin_restart(GROUP, "shop-single")
-    with pytest.raises(HttpResponseError, match="Microsoft.DataMigration/register/action"):
+    with pytest.raises(HttpResponseError, match=r"Microsoft\.DataMigration/register/action"):
         reader.resources.providers.register("Microsoft.DataMigration")
     assert [item.name for item in reader.resources.resource_groups.list()] == [GROUP]
     with pytest.raises(HttpResponseError, match="resourceGroups/read"):

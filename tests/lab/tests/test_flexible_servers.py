@@ -236,7 +236,8 @@ def test_missing_things_are_named(clients: Clients) -> None:
     with pytest.raises(ResourceNotFoundError) as server:
         api.get(GROUP, "nowhere")
     assert server.value.error and server.value.error.message == (
-        f"The Resource 'Microsoft.DBforPostgreSQL/flexibleServers/nowhere' under resource group '{GROUP}' was not found. "
+        f"The Resource 'Microsoft.DBforPostgreSQL/flexibleServers/nowhere' under resource group '{GROUP}' was not "
+        "found. "
         "For more details please go to https://aka.ms/ARMResourceNotFoundFix"
     )
     with pytest.raises(ResourceNotFoundError, match="ResourceGroupNotFound"):

@@ -3,15 +3,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import httpx
 import pytest
 import requests
 from msgraph import GraphServiceClient
 
+from pgflex_lab.app import Answer, App, Call, RequestLog, Service
 from pgflex_lab.arm.ids import InvalidResourceId, ResourceId
+from pgflex_lab.faults import Fault, FaultPlan
 from sdk_clients import GROUP, Clients, environment
 
 Send = Callable[..., requests.Response]
@@ -62,6 +69,8 @@ def test_bad_requests(clients: Clients, send: Send) -> None:
         ("PUT", f"{server}?{known}", b"{", (400, "InvalidRequestContent")),
         ("PUT", f"{server}?{known}", b"[]", (400, "InvalidRequestContent")),
         ("PUT", f"{server}?{known}", b'{"properties": 1}', (400, "InvalidRequestContent")),
+        ("PUT", f"{server}?{known}", b'{"properties": {"storage": "big"}}', (400, "InvalidRequestContent")),
+        ("PATCH", f"{server}?{known}", b'{"tags": {"a": 1}}', (400, "InvalidRequestContent")),
         ("GET", f"{root}/providers/Microsoft.Nowhere/things/x?{known}", None, (404, "InvalidResourceNamespace")),
         ("GET", f"{root}/providers/Microsoft.DBforPostgreSQL/things/x?{known}", None, (404, "InvalidResourceType")),
         ("POST", f"{server}/explode?{known}", None, (405, "HttpMethodNotAllowed")),
@@ -86,11 +95,25 @@ def test_asynchronous_headers_point_back_to_where_the_client_came_in(clients: Cl
     assert (result.status_code, result.json()["properties"]["value"]) == (200, "16384")
 
 
-def test_a_bug_in_the_lab_is_an_arm_error(clients: Clients, send: Send) -> None:
-    name = f"{clients.group_id}/providers/Microsoft.DBforPostgreSQL/flexibleServers/a-bug"
-    answer = send("PUT", f"{name}?api-version=2024-08-01", json={"location": 5, "properties": {"storage": "large"}})
-    assert error(answer) == (500, "InternalServerError")
-    assert "Traceback" not in answer.text
+def test_a_bug_in_the_lab_is_an_arm_error(tmp_path: Path) -> None:
+    class Broken:
+        """A service with a bug in a handler."""
+
+        def __init__(self) -> None:
+            self.lab = SimpleNamespace(faults=FaultPlan(1))
+            self.log = RequestLog(tmp_path / "requests.jsonl")
+
+        def answer(self, call: Call, fault: Fault | None) -> Answer:
+            raise KeyError("secret detail")
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(App(cast(Service, Broken())))
+        async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as client:
+            return await client.get("/subscriptions?api-version=2022-12-01")
+
+    answer = asyncio.run(ask())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "InternalServerError")
+    assert "secret detail" not in answer.text and "Traceback" not in answer.text
 
 
 def test_the_log_has_no_bodies(clients: Clients, send: Send) -> None:

@@ -32,14 +32,7 @@ class ArmRequest:
         """The body's `properties`, or an error as ARM gives it."""
         if not isinstance(self.body, dict):
             raise ArmError(400, "InvalidRequestContent", "The request content was invalid: a JSON object was expected.")
-        found = self.body.get("properties")
-        if found is None:
-            return {}
-        if not isinstance(found, dict):
-            raise ArmError(
-                400, "InvalidRequestContent", "The request content was invalid: 'properties' must be an object."
-            )
-        return found
+        return section(self.body, "properties")
 
 
 @dataclass(frozen=True)
@@ -61,3 +54,29 @@ class ArmError(Exception):
 
     def body(self) -> dict[str, Any]:
         return {"error": {"code": self.code, "message": self.message}}
+
+
+def section(data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """An object inside a body; missing or null is empty."""
+    found = data.get(name)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise ArmError(400, "InvalidRequestContent", f"The request content was invalid: '{name}' must be an object.")
+    return found
+
+
+def whole(data: Mapping[str, Any], name: str) -> int:
+    """A number inside a body."""
+    found = data.get(name)
+    if isinstance(found, bool) or not isinstance(found, int):
+        message = f"The request content was invalid: '{name}' must be a whole number."
+        raise ArmError(400, "InvalidRequestContent", message)
+    return found
+
+
+def tags_of(body: Mapping[str, Any]) -> dict[str, str]:
+    found = section(body, "tags")
+    if not all(isinstance(value, str) for value in found.values()):
+        raise ArmError(400, "InvalidRequestContent", "The request content was invalid: tags must be strings.")
+    return found

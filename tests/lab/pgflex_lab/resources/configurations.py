@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from pgflex_lab.arm.http import ArmError, ArmRequest, ArmResponse
+from pgflex_lab.arm.http import ArmError, ArmRequest, ArmResponse, section
 from pgflex_lab.arm.router import ResourceType
 from pgflex_lab.arm.store import Resource
 from pgflex_lab.clusters import ClusterError
@@ -236,8 +236,10 @@ class Configurations:
             raise ArmError(400, "InvalidRequestContent", "The request content was invalid: 'value' must be a list.")
         wanted = []
         for item in items:
+            if not isinstance(item, dict):
+                raise ArmError(400, "InvalidRequestContent", "The request content was invalid: objects were expected.")
             parameter = self._parameter(server, str(item.get("name")))
-            wanted.append((parameter, *self._wanted(parameter, item.get("properties") or {})))
+            wanted.append((parameter, *self._wanted(parameter, section(item, "properties"))))
 
         def work() -> Any:
             for parameter, value, source in wanted:
@@ -287,8 +289,8 @@ class Configurations:
         cluster = self._lab.servers.cluster(server)
         if parameter.name == SHARED_PRELOAD:
             # A library that is not installed here would keep the server from starting.
-            known = [item for item in _items(value) if item in self._libraries(server)]
-            cluster.set_parameter(SHARED_PRELOAD, ",".join(known))
+            installed = self._libraries(server)
+            cluster.set_parameter(SHARED_PRELOAD, ",".join(item for item in _items(value) if item in installed))
         elif source == "system-default":
             cluster.set_parameter(parameter.name, None)
         else:
@@ -297,8 +299,8 @@ class Configurations:
     def _libraries(self, server: Resource) -> set[str]:
         with self._lab.servers.cluster(server).connect() as connection:
             rows = connection.execute(
-                "SELECT replace(name, '.so', '') FROM pg_config, pg_ls_dir(pg_config.setting) AS name"
-                " WHERE pg_config.name = 'PKGLIBDIR' AND name LIKE '%.so'"
+                "SELECT replace(file, '.so', '') FROM pg_config, pg_ls_dir(pg_config.setting) AS file"
+                " WHERE pg_config.name = 'PKGLIBDIR' AND file LIKE '%.so'"
             ).fetchall()
         return {str(row[0]) for row in rows}
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from pgflex_lab.arm.http import ArmError, ArmRequest, ArmResponse
+from pgflex_lab.arm.http import ArmError, ArmRequest, ArmResponse, section, tags_of
 from pgflex_lab.arm.ids import ResourceId
 from pgflex_lab.arm.router import ResourceType
 from pgflex_lab.arm.store import Resource
@@ -58,7 +58,7 @@ class FlexibleServers:
         if version not in VERSIONS:
             raise invalid("version")
         now = self._lab.clock.now()
-        network = {"publicNetworkAccess": "Enabled", **(properties.get("network") or {})}
+        network = {"publicNetworkAccess": "Enabled", **section(properties, "network")}
         made = Resource(
             server_id,
             FLEXIBLE.type,
@@ -66,13 +66,13 @@ class FlexibleServers:
             sku=sku_of(sku),
             properties={
                 "replica": {"role": "Primary", "capacity": 5},
-                "storage": storage_of(properties.get("storage") or {}),
+                "storage": storage_of(section(properties, "storage")),
                 "network": {name: value for name, value in network.items() if value is not None},
                 "dataEncryption": {"type": "SystemManaged"},
                 "authConfig": {
                     "activeDirectoryAuth": "Disabled",
                     "passwordAuth": "Enabled",
-                    **(properties.get("authConfig") or {}),
+                    **section(properties, "authConfig"),
                 },
                 "fullyQualifiedDomainName": f"{server_id.name}.{DOMAIN}",
                 "version": version,
@@ -84,19 +84,19 @@ class FlexibleServers:
                     "backupRetentionDays": 7,
                     "geoRedundantBackup": "Disabled",
                     "earliestRestoreDate": now.isoformat(),
-                    **(properties.get("backup") or {}),
+                    **section(properties, "backup"),
                 },
                 "highAvailability": {
                     "mode": "Disabled",
                     "state": "NotEnabled",
-                    **(properties.get("highAvailability") or {}),
+                    **section(properties, "highAvailability"),
                 },
                 "maintenanceWindow": {
                     "customWindow": "Disabled",
                     "dayOfWeek": 0,
                     "startHour": 0,
                     "startMinute": 0,
-                    **(properties.get("maintenanceWindow") or {}),
+                    **section(properties, "maintenanceWindow"),
                 },
                 "replicationRole": "Primary",
                 "replicaCapacity": 5,
@@ -149,8 +149,8 @@ class FlexibleServers:
         self._lab.servers.check_free(request.id)
         if not request.body.get("location"):
             raise ArmError(400, "LocationRequired", "The location property is required for this definition.")
-        server = self.build(request.id, str(request.body["location"]), properties, request.body.get("sku"))
-        server.tags = dict(request.body.get("tags") or {})
+        server = self.build(request.id, str(request.body["location"]), properties, section(request.body, "sku"))
+        server.tags = tags_of(request.body)
         password = check_password(properties.get("administratorLoginPassword"))
 
         def work() -> Any:
@@ -170,7 +170,8 @@ class FlexibleServers:
         self._lab.servers.require_ready(server)
         self._check_fixed(request, server, properties)
         draft = self._draft(server, properties)
-        sku = sku_of(request.body["sku"]) if request.body.get("sku") else server.sku
+        sku = sku_of(section(request.body, "sku")) if request.body.get("sku") else server.sku
+        tags = tags_of(request.body)
         password = properties.get("administratorLoginPassword")
         if password is not None:
             check_password(password)
@@ -185,7 +186,7 @@ class FlexibleServers:
             server.sku = sku
             server.properties.update(draft)
             if "tags" in request.body:
-                server.tags = dict(request.body["tags"] or {})
+                server.tags = tags
 
         return self._lab.servers.change(
             request,
@@ -216,10 +217,10 @@ class FlexibleServers:
     def _draft(server: Resource, properties: dict[str, Any]) -> dict[str, Any]:
         draft: dict[str, Any] = {}
         for name in MERGED:
-            if properties.get(name):
-                draft[name] = {**server.properties[name], **properties[name]}
-        if properties.get("storage"):
-            storage = storage_of({**server.properties["storage"], **properties["storage"]})
+            if changes := section(properties, name):
+                draft[name] = {**server.properties[name], **changes}
+        if changes := section(properties, "storage"):
+            storage = storage_of({**server.properties["storage"], **changes})
             if storage["storageSizeGB"] < server.properties["storage"]["storageSizeGB"]:
                 raise invalid(
                     "storageSizeGB", f"The storage size of a server cannot be reduced; sizes: {STORAGE_SIZES}."

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from pgflex_lab.arm.http import ArmError, ArmRequest, ArmResponse
+from pgflex_lab.arm.http import ArmError, ArmRequest, ArmResponse, tags_of
 from pgflex_lab.arm.ids import ResourceId
 from pgflex_lab.arm.router import ResourceType
 from pgflex_lab.arm.store import Resource
@@ -84,7 +84,7 @@ class ResourceGroups:
         with self._lab.store.locked():
             existing = self._lab.store.get(request.id)
             if existing is None:
-                made = self.add(request.id.subscription_id, request.id.name, location, body.get("tags") or {})
+                made = self.add(request.id.subscription_id, request.id.name, location, tags_of(body))
                 return ArmResponse(201, self._view(made))
             if existing.location != location:
                 raise ArmError(
@@ -93,14 +93,14 @@ class ResourceGroups:
                     f"Invalid resource group location '{location}'. The Resource group already exists in location "
                     f"'{existing.location}'.",
                 )
-            existing.tags = dict(body.get("tags") or {})
+            existing.tags = tags_of(body)
             return ArmResponse(200, self._view(existing))
 
     def patch(self, request: ArmRequest) -> ArmResponse:
         existing = self._lab.store.require(request.id)
         body = request.body if isinstance(request.body, dict) else {}
         if "tags" in body:
-            existing.tags = dict(body["tags"] or {})
+            existing.tags = tags_of(body)
         return ArmResponse(200, self._view(existing))
 
     def delete(self, request: ArmRequest) -> ArmResponse:

@@ -7,7 +7,7 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from pgflex_lab.arm.http import ArmError, ArmRequest, ArmResponse
+from pgflex_lab.arm.http import ArmError, ArmRequest, ArmResponse, section, tags_of, whole
 from pgflex_lab.arm.ids import ResourceId
 from pgflex_lab.arm.router import ResourceType
 from pgflex_lab.arm.store import Resource
@@ -64,9 +64,9 @@ class SingleServers:
             "backupRetentionDays": 7,
             "geoRedundantBackup": "Disabled",
             "storageAutogrow": "Enabled",
-            **(properties.get("storageProfile") or {}),
+            **section(properties, "storageProfile"),
         }
-        if not 5120 <= int(storage["storageMB"]) <= 16777216 or int(storage["storageMB"]) % 1024:
+        if not 5120 <= whole(storage, "storageMB") <= 16777216 or whole(storage, "storageMB") % 1024:
             raise invalid("storageMB")
         made = Resource(
             server_id,
@@ -126,8 +126,8 @@ class SingleServers:
         self._lab.servers.check_free(request.id)
         if not request.body.get("location"):
             raise ArmError(400, "LocationRequired", "The location property is required for this definition.")
-        server = self.build(request.id, str(request.body["location"]), properties, request.body.get("sku"))
-        server.tags = dict(request.body.get("tags") or {})
+        server = self.build(request.id, str(request.body["location"]), properties, section(request.body, "sku"))
+        server.tags = tags_of(request.body)
         password = check_password(properties.get("administratorLoginPassword"))
 
         def work() -> Any:
@@ -147,12 +147,13 @@ class SingleServers:
         self._lab.servers.require_ready(server)
         self._check_fixed(request, server, properties)
         draft = {name: properties[name] for name in PLAIN if properties.get(name) is not None}
-        if properties.get("storageProfile"):
-            storage = {**server.properties["storageProfile"], **properties["storageProfile"]}
-            if int(storage["storageMB"]) < int(server.properties["storageProfile"]["storageMB"]):
+        if profile := section(properties, "storageProfile"):
+            storage = {**server.properties["storageProfile"], **profile}
+            if whole(storage, "storageMB") < whole(server.properties["storageProfile"], "storageMB"):
                 raise invalid("storageMB", "The storage size of a server cannot be reduced.")
             draft["storageProfile"] = storage
-        sku = sku_of(str(request.body["sku"]["name"])) if request.body.get("sku") else None
+        sku = sku_of(str(section(request.body, "sku").get("name"))) if request.body.get("sku") else None
+        tags = tags_of(request.body)
         password = properties.get("administratorLoginPassword")
         if password is not None:
             check_password(password)
@@ -163,7 +164,7 @@ class SingleServers:
             server.properties.update(draft)
             server.sku = sku or server.sku
             if "tags" in request.body:
-                server.tags = dict(request.body["tags"] or {})
+                server.tags = tags
 
         return self._lab.servers.change(
             request,
