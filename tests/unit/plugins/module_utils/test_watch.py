@@ -104,7 +104,7 @@ def test_time_left_of_a_copy(clock: list[float], size_gb: Any, done: int, total:
 
 
 @pytest.mark.parametrize(
-    ("label", "substate", "name"), itertools.product(("shop", LONG), SUBSTATES, ("shop", LONG[:63]))
+    ("label", "substate", "name"), list(itertools.product(("shop", LONG), SUBSTATES, ("shop", LONG[:63])))
 )
 def test_lines_fit_80_columns(clock: list[float], label: str, substate: str, name: str) -> None:
     clock[0] += 7 * 86400
