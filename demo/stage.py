@@ -167,7 +167,7 @@ class Playbook:
         deadline = time.monotonic() + 5
         while left := {worker for worker in self._workers if _started(worker[0]) == worker[1]}:
             if time.monotonic() > deadline:
-                for pid, _ in left:
+                for pid, _other in left:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)

@@ -185,7 +185,7 @@ class Directory:
         lag: bool = True,
     ) -> tuple[Secret, str]:
         """The secret as kept and its value, which cannot be had again."""
-        text = value or "".join(secrets.choice(SECRET_ALPHABET) for _ in range(40))
+        text = value or "".join(secrets.choice(SECRET_ALPHABET) for _each in range(40))
         begin = start or datetime.now(UTC)
         kept = Secret(
             key_id=str(uuid.uuid4()),
@@ -320,7 +320,7 @@ class Directory:
 
     def verify_token(self, authorization: str | None) -> tuple[Caller, str]:
         """The caller and the token's audience; raises InvalidToken."""
-        scheme, _, token = (authorization or "").partition(" ")
+        scheme, _separator, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise InvalidToken("AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.")
         try:

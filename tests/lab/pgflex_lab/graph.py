@@ -258,7 +258,7 @@ class Graph:
     @staticmethod
     def _key(groups: Mapping[str, str | None]) -> str:
         if groups.get("alternate"):
-            name, _, value = str(groups["alternate"]).partition("=")
+            name, _separator, value = str(groups["alternate"]).partition("=")
             if name.strip().lower() != "appid":
                 raise GraphError(400, "Request_BadRequest", f"'{name}' is not an alternate key.")
             return f"appId={value.strip().strip(chr(39))}"

@@ -72,7 +72,7 @@ class Running:
 
     def environment(self) -> dict[str, str]:
         lines = [line.removeprefix("export ").partition("=") for line in self.environment_text().splitlines()]
-        return {name: value.strip("'") for name, _, value in lines}
+        return {name: value.strip("'") for name, _separator, value in lines}
 
     def admin(self, method: str, path: str, body: Any = None) -> Any:
         """The lab's own API: `path` is what follows /_lab/."""

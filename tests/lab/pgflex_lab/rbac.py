@@ -165,7 +165,7 @@ class Rbac:
 
     def sees_something_in(self, principal_id: str, scope: ResourceId) -> bool:
         """Has the caller any role at, above or below the scope?"""
-        return any(at.contains(scope) or scope.contains(at) for _, at in self._effective(principal_id))
+        return any(at.contains(scope) or scope.contains(at) for _other, at in self._effective(principal_id))
 
     def check(self, caller: Caller, action: str, scope: ResourceId) -> None:
         if not self.allows(caller.object_id, action, scope):

@@ -154,7 +154,7 @@ def _parameter(lab: Lab, server: Resource, name: str, value: str) -> None:
 
 def _id(item: dict[str, Any], type_name: str) -> ResourceId:
     group = ResourceId(f"/subscriptions/{item['subscription']}/resourceGroups/{item['resource_group']}")
-    namespace, _, short = type_name.partition("/")
+    namespace, _separator, short = type_name.partition("/")
     return group.extension(namespace, short, str(item["name"]))
 
 

@@ -62,7 +62,7 @@ def test_stale_read(clients: Clients) -> None:
     assert groups.get("stale-rg").tags == {"a": "old"}
     groups.create_or_update("stale-rg", {"location": "eastus", "tags": {"a": "new"}})
     clients.lab.plan_faults({"kind": "stale", "path": "stale-rg$", "times": 1})
-    assert [groups.get("stale-rg").tags["a"] for _ in range(2)] == ["old", "new"]
+    assert [groups.get("stale-rg").tags["a"] for _each in range(2)] == ["old", "new"]
     groups.create_or_update("unread-rg", {"location": "eastus"})
     clients.lab.plan_faults({"kind": "stale", "path": "unread-rg$", "times": 1})
     with pytest.raises(HttpResponseError):
@@ -80,7 +80,7 @@ def test_sign_in_can_fail_as_well(clients: Clients) -> None:
         "scope": f"{clients.lab.url}/.default",
     }
     url = f"{clients.lab.url}/{clients.tenant}/oauth2/v2.0/token"
-    assert [requests.post(url, data=form, timeout=10).status_code for _ in range(2)] == [503, 200]
+    assert [requests.post(url, data=form, timeout=10).status_code for _each in range(2)] == [503, 200]
 
 
 def test_a_wrong_plan_is_refused(clients: Clients) -> None:
@@ -93,12 +93,12 @@ def test_a_wrong_plan_is_refused(clients: Clients) -> None:
 def test_after_times_and_probability() -> None:
     plan = FaultPlan(seed=7)
     plan.load({"faults": [{"kind": "error", "after": 1, "times": 2}]})
-    assert [plan.take("GET", "/x") is not None for _ in range(5)] == [False, True, True, False, False]
+    assert [plan.take("GET", "/x") is not None for _each in range(5)] == [False, True, True, False, False]
     runs = []
-    for _ in range(2):
+    for _each in range(2):
         again = FaultPlan(seed=7)
         again.load({"faults": [{"kind": "error", "times": 0, "probability": 0.5}]})
-        runs.append([again.take("GET", "/x") is not None for _ in range(20)])
+        runs.append([again.take("GET", "/x") is not None for _each in range(20)])
     assert runs[0] == runs[1] and 0 < sum(runs[0]) < 20
 
 

@@ -280,7 +280,7 @@ def test_workers_share_a_token_in_a_file_of_the_run(
         return get_token(*args, **options)
 
     monkeypatch.setattr(ClientSecretCredential, "get_token", count)
-    for _ in range(3):
+    for _each in range(3):
         arm.expect("GET", MIGRATION, json=migration())
         assert not action("migration_info", {**sign_in, **WHERE}).get("failed")
     file = tmp_path / "pgflex-tokens.json"

@@ -98,7 +98,7 @@ class Router:
             raise ArmError(400, "InvalidApiVersionParameter", f"The api-version '{request.api_version}' is invalid.")
         if row.api_versions and request.api_version not in row.api_versions:
             versions = ", ".join(row.api_versions)
-            namespace, _, short = row.name.partition("/")
+            namespace, _separator, short = row.name.partition("/")
             if request.method in ("PUT", "PATCH"):
                 place = request.body.get("location", "") if isinstance(request.body, dict) else ""
                 raise ArmError(
@@ -117,7 +117,7 @@ class Router:
         return row
 
     def _unknown(self, request: ArmRequest, name: str) -> ArmError:
-        namespace, _, short = name.partition("/")
+        namespace, _separator, short = name.partition("/")
         if not self._lab.providers.is_known(namespace):
             return ArmError(404, "InvalidResourceNamespace", f"The resource namespace '{namespace}' is invalid.")
         return ArmError(

@@ -32,7 +32,7 @@ def changed(**changes: Any) -> dict[str, Any]:
     """GOOD with changes; a key such as source__name is one level down, a value of `...` takes the key away."""
     made = copy.deepcopy(GOOD)
     for name, value in changes.items():
-        outer, _, inner = name.partition("__")
+        outer, _separator, inner = name.partition("__")
         place = made.setdefault(outer, {}) if inner else made
         place[inner or outer] = value
         if value is ...:
