@@ -41,10 +41,10 @@ DEFAULTS: dict[str, Any] = {
 CONNECTION = ("host", "hostaddr", "port", "user", "password", "sslmode", "sslrootcert")
 
 
-def with_defaults(given: dict[str, Any], defaults: Mapping[str, Any] = DEFAULTS) -> dict[str, Any]:
+def with_defaults(given: dict[str, Any], defaults: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """`given` with the defaults where nothing, or null, is given; mappings one level down as well."""
     merged = {name: value for name, value in given.items() if value is not None}
-    for name, default in defaults.items():
+    for name, default in (DEFAULTS if defaults is None else defaults).items():
         if isinstance(default, dict):
             merged[name] = with_defaults(merged.get(name) or {}, default)
         else:
@@ -165,7 +165,7 @@ def derive(
     source_server: dict[str, Any] | None = None,
     target_server: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The settings with defaults and with all that follows from them and from what the two servers are.
+    """The settings with defaults and all that follows from them and from what the two servers are.
 
     Adds `migration_name`, `validated_tag`, `app_scopes`, `watched` (the migration as the module watch takes it), and for
     both sides `id` (of the source, what the service calls it), `tags` and `connection`. Raises nothing: call `problems`
