@@ -267,7 +267,7 @@ def connect(cluster: Cluster, dbname: str = "postgres") -> psycopg.Connection[An
 
 def load_sample(cluster: Cluster, dbname: str = "shop") -> None:
     with connect(cluster) as connection:
-        connection.execute(f'CREATE DATABASE "{dbname}"')  # type: ignore[arg-type]
+        connection.execute(f'CREATE DATABASE "{dbname}"')
     with connect(cluster, dbname) as connection:
         connection.execute(SAMPLE)
 

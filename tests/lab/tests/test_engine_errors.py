@@ -159,7 +159,7 @@ def test_extension_not_allowed(lab: SmallLab, target: Cluster) -> None:
 def _grant(statement: str, server: str = "src", database: str = "shop") -> Callable[[SmallLab], None]:
     def act(lab: SmallLab) -> None:
         with lab.clusters.get(server).connect(database) as connection:
-            connection.execute(statement)  # type: ignore[arg-type]
+            connection.execute(statement)
 
     return act
 
@@ -216,7 +216,7 @@ def test_findings_of_the_validation(
 )
 def test_target_users_rights(lab: SmallLab, target: Cluster, statement: str, code: str) -> None:
     with target.connect() as connection:
-        connection.execute(f"{statement} PASSWORD '{PASSWORD}'")  # type: ignore[arg-type]
+        connection.execute(f"{statement} PASSWORD '{PASSWORD}'")
     secrets = {
         "adminCredentials": {"sourceServerPassword": PASSWORD, "targetServerPassword": PASSWORD},
         "targetServerUsername": "worker",

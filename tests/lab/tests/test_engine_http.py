@@ -44,7 +44,7 @@ def sql(at: dict[str, Any], user: str, dbname: str, statement: str) -> Any:
     with psycopg.connect(
         host=at["hostaddr"], user=user, password=PASSWORD, dbname=dbname, sslmode="require", autocommit=True
     ) as connection:
-        done = connection.execute(statement)  # type: ignore[arg-type]
+        done = connection.execute(statement)
         return done.fetchone() if done.description else None
 
 
