@@ -123,5 +123,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
 
 def _same_python(path: str) -> bool:
-    """Whether a path means the interpreter that runs now; of a virtual environment's python the link counts."""
-    return os.path.abspath(path) == os.path.abspath(sys.executable)
+    """Whether a path means the interpreter that runs now, under whichever of its names: python, python3, python3.13.
+
+    The folder has to be the same as well: a virtual environment's python is a link to one that lacks its packages.
+    """
+    given, running = os.path.abspath(path), os.path.abspath(sys.executable)
+    same_folder = os.path.dirname(given) == os.path.dirname(running)
+    return same_folder and os.path.realpath(given) == os.path.realpath(running)

@@ -163,6 +163,22 @@ def test_an_ordinary_module_gets_variables_and_async(action: Any) -> None:
     assert action.processes == [{"task_vars": variables, "wrap_async": 60}]
 
 
+def test_an_interpreter_is_known_by_all_its_names(
+    action: Any, arm: Any, sign_in: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But not under one of another folder: a virtual environment is what its link lies in."""
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        for name in ("python", "python3"):
+            (tmp_path / folder / name).symlink_to(os.path.realpath(sys.executable))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "one" / "python3"))
+    arm.expect("GET", MIGRATION, json=migration())
+    for folder in ("one", "other"):
+        interpreter = str(tmp_path / folder / "python")
+        result = action("migration_info", {**sign_in, **WHERE}, {"ansible_python_interpreter": interpreter})
+        assert bool(result.get("ordinary")) is (folder == "other")
+
+
 # The same result both ways
 
 SAME = [
