@@ -74,3 +74,4 @@ requirements:
 
     # The same where a module can do without.
     OPTIONAL_SOURCE: str = SOURCE.replace("    required: true\n    suboptions", "    suboptions", 1)
+    OPTIONAL_TARGET: str = OPTIONAL_SOURCE.replace("source", "target")

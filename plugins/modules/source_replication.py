@@ -245,7 +245,7 @@ class SourceReplication(AzureModule):
                 f"{NAME} of {self.server} is {change.parameter.value} and has to become {change.value}, which takes a "
                 "restart with 2 to 3 minutes of downtime. Nothing was changed.",
                 code="RestartNotAllowed",
-                hint="Set the option restart to true to allow it.",
+                hint="Set the option restart, in the roles pgflex.allow_source_restart, to true to allow it.",
             )
 
     def _state(self) -> State:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from plays import Pair, Player, make_pair
 
 from pgflex_lab.process import Running
 from pgflex_lab.testing import running_lab
-from plays import Pair, Player, make_pair
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,13 @@ def make_pair(lab: Running, name: str) -> Pair:
         "firewall_rules": {"AllowAllAzureIps": ["0.0.0.0", "0.0.0.0"]},
     }
     single = {"name": f"{name}-single", "type": "single", "sku": "GP_Gen5_4", "version": "11", "storage_mb": 102400}
-    flexible = {"name": f"{name}-flex", "type": "flexible", "sku": "Standard_D4ds_v5", "version": "15", "storage_gb": 128}
+    flexible = {
+        "name": f"{name}-flex",
+        "type": "flexible",
+        "sku": "Standard_D4ds_v5",
+        "version": "15",
+        "storage_gb": 128,
+    }
     extensions = {"azure.extensions": "pgcrypto"}
     source = lab.admin("POST", "servers", {**common, **single, "parameters": {"azure.replication_support": "OFF"}})
     target = lab.admin("POST", "servers", {**common, **flexible, "parameters": extensions})
@@ -183,8 +189,8 @@ class Player:
             assert secret not in done.stdout
         return Played(done.returncode, done.stdout)
 
-    def writes(self) -> list[str]:
-        """What was asked of Azure since the last call that is more than reading; sign-in aside."""
+    def writes(self, *, refused: bool = True) -> list[str]:
+        """What was asked of Azure since the last call that is more than reading, sign-in aside; also what it refused."""
         log = self.lab.home / "requests.jsonl"
         rows = [json.loads(line) for line in log.read_text().splitlines()]
         seen = self._seen(len(rows))
@@ -192,7 +198,9 @@ class Player:
         return [
             f"{row['method']} {row['path']}"
             for row in rows[seen:]
-            if row["method"] not in reading and not row["path"].endswith("/oauth2/v2.0/token")
+            if row["method"] not in reading
+            and not row["path"].endswith("/oauth2/v2.0/token")
+            and (refused or row["status"] < 400)
         ]
 
     def _seen(self, now: int) -> int:

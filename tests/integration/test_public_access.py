@@ -11,7 +11,6 @@ from typing import Any
 
 import psycopg
 import pytest
-
 from plays import Pair, Player
 
 WAYS = {
@@ -75,7 +74,9 @@ def test_migrates_and_a_second_run_changes_nothing(way: dict[str, Any], pair: Pa
         for table, rows in ROWS.items():
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (rows,), table
         assert connection.execute("SELECT nextval('ticket')").fetchone() == (1001,)
-    assert f"postgresql://pgadmin@{pair.target.name}.postgres.database.azure.com:5432/shop?sslmode=require" in first.output
+    assert (
+        f"postgresql://pgadmin@{pair.target.name}.postgres.database.azure.com:5432/shop?sslmode=require" in first.output
+    )
     player.writes()
     second = player.play("public_access", hosts)
     assert second.code == 0, second.output
@@ -195,4 +196,4 @@ def test_tokens_are_asked_for_once_and_left_nowhere(pair: Pair, player: Player) 
     before = tokens()
     assert player.play("public_access", {"shop": pair.host(mode="offline")}).code == 0
     assert tokens() == before + 1
-    assert [path for path in player.folder.rglob("*tokens*")] == []
+    assert list(player.folder.rglob("*tokens*")) == []

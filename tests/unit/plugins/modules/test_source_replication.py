@@ -99,7 +99,8 @@ def test_no_restart_without_leave(run_module: Any, arm: Any, args: Any, check_mo
     assert result["failure"]["code"] == "RestartNotAllowed"
     assert result["msg"] == (
         "azure.replication_support of shop-old in shop-rg is REPLICA and has to become LOGICAL, which takes a restart "
-        "with 2 to 3 minutes of downtime. Nothing was changed. Set the option restart to true to allow it."
+        "with 2 to 3 minutes of downtime. Nothing was changed. "
+        "Set the option restart, in the roles pgflex.allow_source_restart, to true to allow it."
     )
 
 
