@@ -149,7 +149,7 @@ def test_clients_with_their_defaults_through_the_proxy(clients: Clients) -> None
 def test_the_proxy_refuses_everybody_else(clients: Clients) -> None:
     proxies = {"https": clients.lab.proxy}
     with pytest.raises(requests.exceptions.ProxyError, match="403"):
-        requests.get("https://pypi.org/", proxies=proxies, timeout=10)
+        requests.get("https://example.org/", proxies=proxies, timeout=10)
 
 
 def test_ids() -> None:
