@@ -145,7 +145,7 @@ def test_changes_the_audience_and_nothing_else(run_module: Any, arm: Any, args: 
     assert result["changed"] and len(arm.writes) == 1
     assert {key for key in sent[0] if not key.startswith("@")} == {"signInAudience"}
     assert result["diff"]["before"]["sign_in_audience"] == "AzureADMyOrg"
-    assert result["diff"]["after"] == result["entra_application"]
+    assert result["diff"]["after"] == result.visible("entra_application")
 
 
 def test_makes_a_missing_service_principal(run_module: Any, arm: Any, args: Any) -> None:
@@ -347,7 +347,7 @@ def test_check_mode_writes_nothing_and_foretells(run_module: Any, arm: Any, args
     expect_found(arm)
     result = run_module(MODULE, {**args, "client_secret": {"dest": str(dest)}}, check_mode=True, diff=True)
     assert result["changed"] and arm.writes == [] and list(tmp_path.iterdir()) == []
-    assert result["diff"] == {"before": {}, "after": result["entra_application"]}
+    assert result["diff"] == {"before": {}, "after": result.visible("entra_application")}
     assert result["entra_application"]["service_principal_id"] == UNKNOWN
     assert result["entra_application"]["client_secret_mode"] == "0600"
 
@@ -359,7 +359,7 @@ def test_the_secret_is_under_its_key_only(run_module: Any, arm: Any, args: Any) 
     result = run_module(MODULE, args, diff=True)
     assert result.raw_output.count(SECRET) == 1
     assert result["entra_application"]["client_secret"] == SECRET
-    shown = {key: value for key, value in result["entra_application"].items() if key != "client_secret"}
+    shown = {key: value for key, value in result.visible("entra_application").items() if key != "client_secret"}
     assert result["diff"]["after"] == shown
 
 

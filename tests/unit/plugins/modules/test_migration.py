@@ -373,7 +373,7 @@ def test_check_mode_foretells_the_release_and_sends_nothing(
     assert result["migration"]["state"] == "InProgress" and result["migration"]["substate"] is None
     assert {key: result["migration"][key] for key in answer} == answer
     assert result["diff"]["before"]["substate"] == substate
-    assert result["diff"]["after"] == result["migration"]
+    assert result["diff"]["after"] == result.visible("migration")
 
 
 @pytest.mark.parametrize(
@@ -466,7 +466,7 @@ def test_check_mode_foretells_a_new_migration_and_sends_nothing(
     given = {**options(service, args), "overwrite_dbs_in_target": True, "tags": {"team": "shop"}}
     result = run_module(MODULE, given, check_mode=True, diff=True)
     assert result["changed"] and arm.writes == []
-    assert result["diff"] == {"before": {}, "after": result["migration"]}
+    assert result["diff"] == {"before": {}, "after": result.visible("migration")}
     foretold = result["migration"]
     assert (foretold["id"], foretold["name"]) == (service.url(), "shop-1")
     assert foretold["state"] == "InProgress" and foretold["overwrite_dbs_in_target"] is True
@@ -478,7 +478,7 @@ def test_check_mode_foretells_a_new_migration_and_sends_nothing(
 def test_diff_of_a_new_migration_is_its_result(run_module: Any, current: Any, args: Any) -> None:
     expect_creation(current, current_body())
     result = run_module(MODULE, args, diff=True)
-    assert result["diff"] == {"before": {}, "after": result["migration"]}
+    assert result["diff"] == {"before": {}, "after": result.visible("migration")}
     assert "diff" not in run_module_again(run_module, current, args)
 
 
