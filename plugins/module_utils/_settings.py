@@ -168,8 +168,8 @@ def derive(
     """The settings with defaults and all that follows from them and from what the two servers are.
 
     Adds `migration_name`, `validated_tag`, `app_scopes`, `watched` (the migration as the module watch takes it), and
-    for both sides `id` (of the source, what the service calls it), `tags` and `connection`. Raises nothing: call `problems`
-    first.
+    for both sides `id` (of the source, what the service calls it), `tags` and `connection`. Raises nothing: call
+    `problems` first.
     """
     settings = with_defaults(given)
     source, target = settings["source"], settings["target"]

@@ -190,7 +190,7 @@ class Player:
         return Played(done.returncode, done.stdout)
 
     def writes(self, *, refused: bool = True) -> list[str]:
-        """What was asked of Azure since the last call that is more than reading, sign-in aside; also what it refused."""
+        """What was asked of Azure since the last call that is more than reading; sign-in aside, refusals included."""
         log = self.lab.home / "requests.jsonl"
         rows = [json.loads(line) for line in log.read_text().splitlines()]
         seen = self._seen(len(rows))

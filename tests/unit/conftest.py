@@ -246,4 +246,3 @@ def run_module(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 @pytest.fixture
 def sign_in() -> dict[str, str]:
     return dict(SIGN_IN)
-
