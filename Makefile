@@ -114,6 +114,6 @@ lock: $(READY) ## write the newest versions into constraints.txt; needs python3.
 
 .PHONY: clean
 clean: ## remove all that make made here; stops the lab first
-	@if [[ -e $(READY) ]]; then $(MAKE) lab-stop || true; fi
+	@if [[ -x $(BIN)/python ]]; then PYTHONPATH=tests/lab $(BIN)/python -m pgflex_lab stop || true; fi
 	@rm -rf .build .venv .pytest_cache .mypy_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
