@@ -93,7 +93,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """The sentence that an ordinary module would fail with: the first, and in the same words."""
         first = checked.errors[0]
         prefix = f"Unsupported parameters for ({self._task.action}) module: "
-        return to_text(f"{prefix if isinstance(first, UnsupportedError) else ''}{first.msg}")
+        text: str = to_text(f"{prefix if isinstance(first, UnsupportedError) else ''}{first.msg}")
+        return text
 
     def _run_module(self, kind: type[PgflexModule], params: dict[str, Any]) -> dict[str, Any]:
         runtime = Runtime(

@@ -201,7 +201,7 @@ def ways(lab: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Wa
     found = {}
     for way, in_process in WAYS.items():
         lab.admin("POST", "reset")
-        players = [Player(lab, tmp_path_factory.mktemp("way")) for _ in range(2)]
+        players = [Player(lab, tmp_path_factory.mktemp("way")) for _each in range(2)]
         found[way] = go(players, make_pair(lab, "ways"), in_process=in_process)
     return found
 

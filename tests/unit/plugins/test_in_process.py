@@ -249,7 +249,7 @@ def test_texts_are_converted_as_for_any_module(action: Any, arm: Any, sign_in: A
     }
     result = action("migration_info", args)
     assert result["invocation"]["module_args"]["details"] is True
-    assert type(result["invocation"]["module_args"]["resource_group"]) is str
+    assert result["invocation"]["module_args"]["resource_group"].__class__ is str
 
 
 # Secrets, environment, tokens, progress
