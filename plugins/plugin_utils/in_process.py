@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible import constants as C
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator, ValidationResult
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.common.text.converters import to_text
@@ -58,7 +58,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if self._wants_a_process(variables):
             ordinary: dict[str, Any] = self._execute_module(task_vars=variables, wrap_async=self._task.async_val)
             return ordinary
-        return self._in_worker()
+        return self._in_worker(variables)
 
     def _wants_a_process(self, variables: dict[str, Any]) -> bool:
         """Remote, become, async and another interpreter need the ordinary way, as does pgflex_in_process: false."""
@@ -74,7 +74,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             or not boolean(self._templar.template(variables.get("pgflex_in_process", True)), strict=False)
         )
 
-    def _in_worker(self) -> dict[str, Any]:
+    def _in_worker(self, variables: dict[str, Any]) -> dict[str, Any]:
         name = self._task.action.rsplit(".", 1)[-1]
         module = importlib.import_module(f"ansible_collections.pgflex.migrate.plugins.modules.{name}")
         spec: ArgumentSpec = module.SPEC
@@ -85,7 +85,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             if checked.error_messages:
                 raise AnsibleActionFail(self._refusal(checked))
             result = self._run_module(module.MODULE, checked.validated_parameters)
-        result["invocation"] = {"module_args": checked.validated_parameters}
+        if _shows_invocation(variables):
+            result["invocation"] = {"module_args": checked.validated_parameters}
         masked: dict[str, Any] = remove_values(result, checked._no_log_values)
         return masked
 
@@ -121,6 +122,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         finally:
             os.environ.clear()
             os.environ.update(before)
+
+
+def _shows_invocation(variables: dict[str, Any]) -> bool:
+    """Newer ansible-core leaves the arguments out of a result unless it is set to show them; older ones always do."""
+    try:
+        return bool(C.config.get_config_value("INJECT_INVOCATION", variables=variables))
+    except AnsibleError:
+        return True
 
 
 def _same_python(path: str) -> bool:

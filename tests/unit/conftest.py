@@ -22,6 +22,7 @@ import pytest
 import requests
 import requests.adapters
 from ansible.module_utils import basic
+from ansible.module_utils.common import warnings
 
 TENANT = "33333333-3333-3333-3333-333333333333"
 SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
@@ -233,6 +234,8 @@ def _module_args(args: dict[str, Any]) -> Iterator[None]:
 def run_module(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     def run(name: str, args: dict[str, Any], *, check_mode: bool = False, diff: bool = False) -> Outcome:
         module = importlib.import_module(f"ansible_collections.pgflex.migrate.plugins.modules.{name}")
+        # A module's program ends with it; here the warnings of one would be the next one's as well.
+        warnings._global_warnings.clear()
         given = {**args, "_ansible_check_mode": check_mode, "_ansible_diff": diff}
         given |= {"_ansible_remote_tmp": "/tmp", "_ansible_keep_remote_files": False}
         with _module_args(given), pytest.raises(SystemExit):
