@@ -7,18 +7,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from ._auth import Cloud, SignIn, cloud_of, credential_of, sign_in_of
 from ._base import InfoModule, PgflexModule, Runtime
 from ._errors import ModuleFailure
-from ._tokens import SharedToken
+from ._tokens import SharedToken, authentication_policy
 
 T = TypeVar("T")
 USER_AGENT = "pgflex.migrate"
-# azure-core would try ten times with pauses up to two minutes; five cover what a throttled subscription does.
-RETRIES = 5
+# azure-core gives up after three refusals or broken answers; a throttled subscription has more of them. An endpoint
+# that can not be reached at all is told sooner, for that is mostly a mistake in the settings.
+RETRIES = {"retry_total": 10, "retry_connect": 3, "retry_read": 8, "retry_status": 8, "retry_backoff_max": 15}
 
 
 def raw(response: Any, _model: Any, _headers: Any) -> Any:
@@ -60,16 +61,19 @@ class Azure:
     @cached_property
     def credential(self) -> SharedToken:
         try:
-            return SharedToken(credential_of(self.sign_in, self.cloud), self.sign_in, self._token_cache)
+            credential = credential_of(self.sign_in, self.cloud)
         except ImportError as error:
             raise missing_package(error, "azure-identity") from error
+        renew = partial(credential_of, self.sign_in, self.cloud)
+        return SharedToken(credential, self.sign_in, self._token_cache, renew)
 
     def _arm(self) -> dict[str, Any]:
         return {
             "base_url": self.cloud.resource_manager,
             "credential_scopes": [self.cloud.arm_scope],
             "user_agent": USER_AGENT,
-            "retry_total": RETRIES,
+            "authentication_policy": authentication_policy(self.credential, self.cloud.arm_scope),
+            **RETRIES,
         }
 
     def flexible(self, subscription_id: str | None = None, api_version: str | None = None) -> Any:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ._auth import SignIn
@@ -29,8 +29,12 @@ class SharedToken:
     Without a path it keeps them in memory, which is all that an ordinary module needs.
     """
 
-    def __init__(self, credential: Any, sign_in: SignIn, path: str | None) -> None:
+    def __init__(
+        self, credential: Any, sign_in: SignIn, path: str | None, renew: Callable[[], Any] | None = None
+    ) -> None:
         self._credential = credential
+        # azure-identity keeps tokens of its own, which only a new credential does without.
+        self._renew = renew
         # Two sign-ins never share a token; the digest keeps the secret itself out of the file.
         self._who = hashlib.sha256(repr(sign_in).encode()).hexdigest()
         self._path = path
@@ -52,6 +56,15 @@ class SharedToken:
                     shared[key] = kept
             self._memory[key] = kept
         return AccessToken(*kept)
+
+    def forget(self, token: str) -> None:
+        """Drops a token that a service refused before its time, here and for the other workers."""
+        if self._renew is not None:
+            self._credential = self._renew()
+        with self._locked() as shared:
+            for kept in (shared, self._memory):
+                for key in [key for key, row in kept.items() if row[0] == token]:
+                    del kept[key]
 
     def close(self) -> None:
         with contextlib.suppress(AttributeError):
@@ -76,3 +89,18 @@ class SharedToken:
                 file.seek(0)
                 file.truncate()
                 json.dump(shared, file)
+
+
+def authentication_policy(credential: SharedToken, scope: str) -> Any:
+    """azure-core's policy, which in addition asks once for a new token when a service says that ours has expired."""
+    from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
+
+    class Renewing(ARMChallengeAuthenticationPolicy):  # type: ignore[misc]
+        def on_challenge(self, request: Any, response: Any) -> bool:
+            if super().on_challenge(request, response):
+                return True
+            credential.forget(request.http_request.headers["Authorization"].removeprefix("Bearer "))
+            self.authorize_request(request, *self._scopes)
+            return True
+
+    return Renewing(credential, scope)

@@ -27,8 +27,9 @@ from ._states import (
 from ._wait import Deadline, pause
 
 Fetch: TypeAlias = "Callable[[], dict[str, Any] | None]"
-# A migration made a moment ago may not be found by the next request; after so many looks it is really not there.
+# A migration made a moment ago may not be found for a while; after so many looks and seconds it is really not there.
 LOOKS_UNTIL_MISSING = 3
+SECONDS_UNTIL_MISSING = 10.0
 # How often a line comes although nothing but the clock has changed, in seconds.
 SIGN_OF_LIFE = 30.0
 COLUMNS = 80
@@ -117,7 +118,7 @@ class Watch:
         if found is None:
             row.misses += 1
             row.due = time.monotonic() + self.least
-            if row.misses >= LOOKS_UNTIL_MISSING:
+            if row.misses >= LOOKS_UNTIL_MISSING and row.elapsed >= SECONDS_UNTIL_MISSING:
                 row.outcome, row.message = "missing", f"There is no migration {row.name} to {row.target}."
             return
         row.misses, row.found = 0, found
