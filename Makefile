@@ -57,6 +57,10 @@ lab-test: $(READY) ## the lab's own tests
 integration: $(READY) ## playbooks, roles and modules against the lab; the demo
 	@$(PYTEST) tests/integration tests/demo
 
+.PHONY: conformance
+conformance: $(READY) ## clients that others wrote judge the lab; a table of what each tried
+	@$(PYTEST) tests/conformance
+
 .PHONY: coverage
 coverage: $(READY) ## unit tests with the lines of plugins/ that they did not reach
 	@$(PYTEST) tests/unit --cov --cov-report=term-missing:skip-covered
