@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pgflex_lab import seed
+from pgflex_lab import openapi, seed
 from pgflex_lab.arm.store import Resource
 from pgflex_lab.clusters import ClusterError
 from pgflex_lab.faults import InvalidFault
@@ -26,6 +26,8 @@ def handle(service: Service, method: str, path: str, body: Any) -> Answer:
         match method, path.strip("/"):
             case "GET", "state":
                 return 200, state(lab)
+            case "GET", "openapi.json":
+                return 200, openapi.describe(lab)
             case "GET", "requests":
                 return 200, {"value": service.log.entries()}
             case "DELETE", "requests":

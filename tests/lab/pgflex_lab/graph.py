@@ -31,6 +31,8 @@ READ_USERS = frozenset({"User.Read.All", "User.ReadWrite.All", "Directory.Read.A
 READ_ORGANIZATION = frozenset({"Organization.Read.All", "Directory.Read.All", "Directory.ReadWrite.All"})
 READ_ONLY = {"id", "appId", "createdDateTime", "deletedDateTime", "publisherDomain", "passwordCredentials"}
 MAX_TOP = 999
+KEY = r"(?:/(?P<id>[^/()]+)|\((?P<alternate>[^()]+)\))"
+QUALIFIED = r"(?:microsoft\.graph\.)?"
 
 
 class GraphError(Exception):
@@ -210,32 +212,38 @@ class Graph:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        key = r"(?:/(?P<id>[^/()]+)|\((?P<alternate>[^()]+)\))"
         table: list[tuple[str, str, Handler, frozenset[str]]] = [
             ("GET", r"/applications", self.list_applications, READ_APPLICATIONS),
             ("POST", r"/applications", self.create_application, WRITE_APPLICATIONS),
-            ("GET", rf"/applications{key}", self.get_application, READ_APPLICATIONS),
-            ("PATCH", rf"/applications{key}", self.update_application, WRITE_APPLICATIONS),
-            ("DELETE", rf"/applications{key}", self.delete_application, WRITE_APPLICATIONS),
-            ("POST", rf"/applications{key}/(?:microsoft\.graph\.)?addPassword", self.add_password, WRITE_APPLICATIONS),
+            ("GET", rf"/applications{KEY}", self.get_application, READ_APPLICATIONS),
+            ("PATCH", rf"/applications{KEY}", self.update_application, WRITE_APPLICATIONS),
+            ("DELETE", rf"/applications{KEY}", self.delete_application, WRITE_APPLICATIONS),
+            ("POST", rf"/applications{KEY}/{QUALIFIED}addPassword", self.add_password, WRITE_APPLICATIONS),
             (
                 "POST",
-                rf"/applications{key}/(?:microsoft\.graph\.)?removePassword",
+                rf"/applications{KEY}/{QUALIFIED}removePassword",
                 self.remove_password,
                 WRITE_APPLICATIONS,
             ),
             ("GET", r"/servicePrincipals", self.list_principals, READ_APPLICATIONS),
             ("POST", r"/servicePrincipals", self.create_principal, WRITE_APPLICATIONS),
-            ("GET", rf"/servicePrincipals{key}", self.get_principal, READ_APPLICATIONS),
-            ("PATCH", rf"/servicePrincipals{key}", self.update_principal, WRITE_APPLICATIONS),
-            ("DELETE", rf"/servicePrincipals{key}", self.delete_principal, WRITE_APPLICATIONS),
+            ("GET", rf"/servicePrincipals{KEY}", self.get_principal, READ_APPLICATIONS),
+            ("PATCH", rf"/servicePrincipals{KEY}", self.update_principal, WRITE_APPLICATIONS),
+            ("DELETE", rf"/servicePrincipals{KEY}", self.delete_principal, WRITE_APPLICATIONS),
             ("GET", r"/users", self.list_users, READ_USERS),
-            ("GET", rf"/users{key}", self.get_user, READ_USERS),
+            ("GET", rf"/users{KEY}", self.get_user, READ_USERS),
             ("GET", r"/organization", self.organization, READ_ORGANIZATION),
             ("GET", r"/me", self.me, frozenset()),
         ]
         self._table = [
             (method, re.compile(pattern, re.IGNORECASE), handler, needed) for method, pattern, handler, needed in table
+        ]
+
+    def routes(self) -> list[tuple[str, str]]:
+        """Methods and paths, objects by their id."""
+        return [
+            (method, pattern.pattern.replace(KEY, "/{id}").replace(QUALIFIED, ""))
+            for method, pattern, _handler, _needed in self._table
         ]
 
     def handle(self, request: GraphRequest) -> Answer:
