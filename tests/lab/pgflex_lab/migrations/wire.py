@@ -15,7 +15,7 @@ from pgflex_lab.settings import timestamp
 
 OLDEST = "2021-06-15-privatepreview"
 CLASSIC = (OLDEST, "2022-05-01-privatepreview")
-CURRENT = ("2024-08-01", "2025-08-01", "2026-10-01")
+CURRENT = ("2024-08-01", "2025-08-01", "2026-04-01-preview", "2026-10-01")
 RESOURCE_TYPE = "Microsoft.DBforPostgreSQL/flexibleServers/migrations"
 View = Literal["created", "listed", "shown"]
 

@@ -19,6 +19,16 @@ FIRST_WITH = {
     "2022-12-01": ("authConfig", "dataEncryption", "replicationRole", "replicaCapacity"),
     "2024-08-01": ("replica",),
 }
+FEATURES = {
+    "FastProvisioning": "Enabled",
+    "ZoneRedundantHa": "Enabled",
+    "GeoBackup": "Enabled",
+    "ZoneRedundantHaAndGeoBackup": "Enabled",
+    "StorageAutoGrowth": "Enabled",
+    "OnlineResize": "Enabled",
+    "IndexTuning": "Enabled",
+    "OfferRestricted": "Disabled",
+}
 STORAGE_SINCE = {"2023-06-01-preview": ("iops", "tier", "autoGrow"), "2024-08-01": ("type",)}
 
 
@@ -72,13 +82,25 @@ def capabilities() -> dict[str, Any]:
                             "storageSizeMb": size * 1024,
                             "supportedIops": IOPS[size],
                             "defaultIopsTier": STORAGE_TIERS[size],
+                            "supportedIopsTiers": [
+                                {"name": STORAGE_TIERS[larger], "iops": IOPS[larger]}
+                                for larger in STORAGE_SIZES
+                                if larger >= size
+                            ],
                         }
                         for size in STORAGE_SIZES
                     ],
                 }
             ],
             "supportedServerSkus": [
-                {"name": name, "vCores": cores, "supportedIops": 3200 * cores, "supportedMemoryPerVcoreMb": 4096}
+                {
+                    "name": name,
+                    "vCores": cores,
+                    "supportedIops": 3200 * cores,
+                    "supportedMemoryPerVcoreMb": 4096,
+                    "supportedZones": ["1", "2", "3"],
+                    "supportedHaMode": ["SameZone", "ZoneRedundant"] if tier != "Burstable" else [],
+                }
                 for name, cores in skus
             ],
         }
@@ -99,7 +121,7 @@ def capabilities() -> dict[str, Any]:
             {"name": name, "supportedVersionsToUpgrade": [item for item in VERSIONS if int(item) > int(name)]}
             for name in VERSIONS
         ],
-        "supportedFeatures": [],
+        "supportedFeatures": [{"name": name, "status": status} for name, status in FEATURES.items()],
         "fastProvisioningSupported": "Enabled",
         "supportedFastProvisioningEditions": [],
         "geoBackupSupported": "Enabled",

@@ -83,6 +83,7 @@ FLEXIBLE = Family(
         "2025-06-01-preview",
         "2025-08-01",
         "2026-01-01-preview",
+        "2026-04-01-preview",
         "2026-10-01",
     ),
     shows_pending_restart=True,
