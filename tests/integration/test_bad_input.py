@@ -133,6 +133,7 @@ def test_one_clear_error_and_nothing_written(case: Case, still_pair: Pair, playe
     assert [write for write in written if not write.endswith("/register")] == []
 
 
+@pytest.mark.matrix
 def test_settings_that_are_missing_altogether(player: Player) -> None:
     inventory = player.folder / "empty.yml"
     inventory.write_text("all: {hosts: {shop: }}")
@@ -167,6 +168,7 @@ def test_a_name_that_is_taken(pair: Pair, player: Player) -> None:
     assert player.writes() == []
 
 
+@pytest.mark.matrix
 def test_a_database_that_is_in_the_target_already(pair: Pair, player: Player) -> None:
     with pair.target.connect("postgres") as connection:
         connection.execute("CREATE DATABASE shop")

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from plays import Pair, Player
 
-WAYS = {
+WAYS: dict[str, Any] = {
     "current-online": {"mode": "online"},
     "current-offline": {"mode": "offline"},
     "classic-online": {"mode": "online", "generation": "classic"},
@@ -65,7 +65,14 @@ def writing(pair: Pair) -> Iterator[list[int]]:
         thread.join()
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=list(WAYS))
+# The two that touch the most of ansible-core; the other ways differ in what Azure sees only.
+MATRIX = ("current-online", "classic-offline")
+
+
+@pytest.mark.parametrize(
+    "way",
+    [pytest.param(way, id=name, marks=[pytest.mark.matrix] * (name in MATRIX)) for name, way in WAYS.items()],
+)
 def test_migrates_and_a_second_run_changes_nothing(way: dict[str, Any], pair: Pair, player: Player) -> None:
     hosts = {"shop": pair.host(**way)}
     first = player.play("public_access", hosts)
@@ -99,6 +106,7 @@ def test_check_mode_writes_nothing_and_foretells(pair: Pair, player: Player) -> 
         assert line in done.output
 
 
+@pytest.mark.matrix
 def test_check_mode_of_the_classic_service(pair: Pair, player: Player) -> None:
     player.writes()
     done = player.play("public_access", {"shop": pair.host(generation="classic")}, "--check", "--diff")
@@ -123,6 +131,7 @@ def test_no_acknowledged_write_is_lost(pair: Pair, player: Player) -> None:
     assert row["read_only_since"] < row["finished_at"]
 
 
+@pytest.mark.matrix
 def test_stops_before_the_cutover_and_goes_on_with_its_own_playbook(pair: Pair, player: Player) -> None:
     hosts = {"shop": pair.host(cutover={"trigger": "manual"})}
     first = player.play("public_access", hosts)
