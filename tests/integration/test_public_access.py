@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -206,3 +207,11 @@ def test_tokens_are_asked_for_once_and_left_nowhere(pair: Pair, player: Player) 
     assert player.play("public_access", {"shop": pair.host(mode="offline")}).code == 0
     assert tokens() == before + 1
     assert list(player.folder.rglob("*tokens*")) == []
+
+
+def test_no_secret_is_shown_at_any_verbosity(pair: Pair, player: Player) -> None:
+    """The passwords are looked for in the output of every run; here also the application's new secret."""
+    done = player.play("public_access", {"shop": pair.host(mode="offline", generation="classic")}, "-vvvv", "--diff")
+    assert done.code == 0, done.output
+    shown = set(re.findall(r'"(?:client_secret|aadSecret|secretText|access_token)": (?!\{|null)(.+)', done.output))
+    assert shown <= {'"VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"', '"VALUE_SPECIFIED_IN_NO_LOG_PARAMETER",'}
