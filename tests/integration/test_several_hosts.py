@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several migrations in one play: they are made each and waited for together, and one that fails stops nobody else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from plays import Pair, Player, make_pair
+
+from pgflex_lab.process import Running
+
+
+@pytest.fixture
+def three(shared_lab: Running) -> dict[str, Pair]:
+    return {name: make_pair(shared_lab, f"three-{name}") for name in ("online", "classic", "broken")}
+
+
+def test_one_that_fails_stops_nobody_else(three: dict[str, Pair], player: Player) -> None:
+    report = player.folder / "report.json"
+    hosts = {
+        "online": three["online"].host(report_file=str(report)),
+        "classic": three["classic"].host(mode="online", generation="classic", report_file=str(report)),
+        "broken": three["broken"].host(mode="offline", report_file=str(report)),
+    }
+    with three["broken"].source.connect("shop") as connection:
+        connection.execute("CREATE COLLATION german (provider = libc, locale = 'C')")
+    done = player.play("public_access", hosts)
+    assert done.code == 2, done.output
+    assert [done.recap(name)["failed"] for name in hosts] == [0, 0, 1]
+    for name in ("online", "classic"):
+        with three[name].target.connect("shop") as connection:
+            assert connection.execute("SELECT count(*) FROM customer").fetchone() == (5000,)
+    rows = json.loads(report.read_text())["hosts"]
+    assert {name: row["outcome"] for name, row in rows.items()} == {"online": "succeeded", "classic": "succeeded"}
+    # The classic host's application is gone; the broken host had no part in it.
+    assert "Delete it" in done.output
+    again = player.play("public_access", hosts)
+    assert again.code == 2
+    assert [again.recap(name)["changed"] for name in hosts] == [0, 0, 0]
