@@ -21,7 +21,7 @@ from urllib.parse import unquote
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from pgflex_lab import admin, entra, seed
+from pgflex_lab import admin, bodies, entra, seed
 from pgflex_lab.arm.http import ArmError
 from pgflex_lab.directory import AuthenticationFailed, Caller, InvalidToken
 from pgflex_lab.faults import Fault
@@ -66,7 +66,7 @@ class Call:
         return self.headers.get("x-ms-client-request-id") or self.headers.get("client-request-id")
 
     def json(self) -> Any:
-        return json.loads(self.raw) if self.raw.strip() else None
+        return bodies.parse(self.raw)
 
 
 class RequestLog:
@@ -158,7 +158,7 @@ class Service:
     def _admin(self, call: Call) -> Answer:
         try:
             status, body = admin.handle(self, call.method, call.path.removeprefix("/_lab/"), call.json())
-        except json.JSONDecodeError:
+        except bodies.InvalidJson:
             return Answer(400, {"error": "the body is not JSON"})
         return Answer(status, body)
 
@@ -233,7 +233,7 @@ class Service:
                 "WWW-Authenticate": 'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize"'
             }
             return Answer(401, refused.body(call.request_id, call.client_request_id), headers | challenge)
-        except json.JSONDecodeError:
+        except bodies.InvalidJson:
             bad = GraphError(
                 400,
                 "BadRequest",
@@ -253,7 +253,7 @@ class Service:
             if fault is not None and fault.kind == "stale" and call.method == "GET":
                 return self._stale(call, headers)
             response = self.lab.router.dispatch(
-                call.method, call.path, call.query, self._arm_body(call), caller, call.base_url
+                call.method, call.path, call.query, self._arm_body(call), caller, call.base_url, call.headers
             )
         except InvalidToken as error:
             uri = f"https://login.microsoftonline.com/{self.lab.directory.tenant_id}"
@@ -282,7 +282,7 @@ class Service:
     def _arm_body(call: Call) -> Any:
         try:
             return call.json()
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except bodies.InvalidJson as error:
             raise ArmError(
                 400,
                 "InvalidRequestContent",
@@ -350,7 +350,10 @@ class App:
             "Encountered internal server error. Diagnostic information: timestamp "
             f"'{datetime.now(UTC):%Y%m%dT%H%M%SZ}', request id '{call.request_id}'."
         )
-        return Answer(500, ArmError(500, "InternalServerError", message).body(), {"x-ms-request-id": call.request_id})
+        body = ArmError(500, "InternalServerError", message).body()
+        if GRAPH.match(call.path):
+            body = GraphError(500, "InternalServerError", message).body(call.request_id, call.client_request_id)
+        return Answer(500, body, {"x-ms-request-id": call.request_id})
 
     @staticmethod
     async def _read(scope: Scope, receive: Receive) -> Call | None:

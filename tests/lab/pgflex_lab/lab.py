@@ -20,14 +20,21 @@ from pgflex_lab.resources.configurations import Configurations
 from pgflex_lab.resources.databases import Databases
 from pgflex_lab.resources.firewall_rules import Rules
 from pgflex_lab.resources.flexible_servers import FlexibleServers
+from pgflex_lab.resources.networking import Networking
+from pgflex_lab.resources.peerings import Peerings
+from pgflex_lab.resources.private_dns_links import PrivateDnsLinks
+from pgflex_lab.resources.private_dns_records import PrivateDnsRecords
+from pgflex_lab.resources.private_dns_zones import PrivateDnsZones
 from pgflex_lab.resources.providers import Providers
 from pgflex_lab.resources.resource_groups import ResourceGroups
 from pgflex_lab.resources.role_assignments import RoleAssignments
 from pgflex_lab.resources.role_definitions import RoleDefinitions
 from pgflex_lab.resources.servers import Servers
 from pgflex_lab.resources.single_servers import SingleServers
+from pgflex_lab.resources.subnets import Subnets
 from pgflex_lab.resources.subscriptions import Subscriptions
 from pgflex_lab.resources.tags import Tags
+from pgflex_lab.resources.virtual_networks import VirtualNetworks
 from pgflex_lab.settings import Clock, Settings
 from pgflex_lab.tls import Authority
 
@@ -56,6 +63,13 @@ class Lab:
         self.role_assignments = RoleAssignments(self)
         self.single_servers = SingleServers(self)
         self.flexible_servers = FlexibleServers(self)
+        self.networking = Networking(self)
+        self.virtual_networks = VirtualNetworks(self)
+        self.subnets = Subnets(self)
+        self.peerings = Peerings(self)
+        self.private_dns_zones = PrivateDnsZones(self)
+        self.private_dns_records = PrivateDnsRecords(self)
+        self.private_dns_links = PrivateDnsLinks(self)
         self.tags = Tags(self)
         self.reachability = Reachability(self)
         self.migrations = MigrationService(self)
@@ -73,6 +87,12 @@ class Lab:
             self.role_assignments,
             self.single_servers,
             self.flexible_servers,
+            self.virtual_networks,
+            self.subnets,
+            self.peerings,
+            self.private_dns_zones,
+            self.private_dns_records,
+            self.private_dns_links,
             self.tags,
         ]
         self.router = Router(self, [row for part in parts for row in part.types()])

@@ -16,7 +16,8 @@ class ArmRequest:
 
     `id` names the resource. For a list it is the collection (`id.is_collection`, the owner is `id.parent`);
     for POST actions it is the resource acted on, and `action` is the last path segment.
-    `query` keys are lower case; `base_url` has no trailing slash and is what the client used to reach the lab.
+    `query` and `headers` have keys in lower case; `base_url` has no trailing slash and is what the client used to
+    reach the lab.
     """
 
     method: str
@@ -27,6 +28,7 @@ class ArmRequest:
     principal_id: str
     action: str | None = None
     base_url: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def properties(self) -> dict[str, Any]:
         """The body's `properties`, or an error as ARM gives it."""

@@ -151,11 +151,16 @@ class Operations:
         if namespace == "Microsoft.Resources":
             location = f"{subscription}/operationresults/{operation.id}?api-version={request.api_version}"
             return {"Location": location, "Retry-After": "1"}
-        place = self._place(operation.owner)
-        root = f"{subscription}/providers/{namespace}/locations/{place}"
+        status, result = "azureAsyncOperation", "operationResults"
+        root = f"{subscription}/providers/{namespace}/locations/{self._place(operation.owner)}"
+        if namespace.lower() == "microsoft.network":
+            status = "operations"
+            if request.id.types[0].lower() == "privatednszones":
+                root = f"{subscription}/resourceGroups/{request.id.resource_group}/providers/{namespace}"
+                status, result = "privateDnsOperationStatuses", "privateDnsOperationResults"
         return {
-            "Azure-AsyncOperation": f"{root}/azureAsyncOperation/{operation.id}?api-version={request.api_version}",
-            "Location": f"{root}/operationResults/{operation.id}?api-version={request.api_version}",
+            "Azure-AsyncOperation": f"{root}/{status}/{operation.id}?api-version={request.api_version}",
+            "Location": f"{root}/{result}/{operation.id}?api-version={request.api_version}",
             "Retry-After": "1",
         }
 
@@ -187,11 +192,20 @@ class Operations:
         return ArmResponse(204) if operation.result is None else ArmResponse(200, operation.result)
 
     def types(self) -> list[ResourceType]:
-        places = "Microsoft.DBforPostgreSQL/locations"
+        statuses = (
+            "Microsoft.DBforPostgreSQL/locations/azureAsyncOperation",
+            "Microsoft.Network/locations/operations",
+            "Microsoft.Network/privateDnsOperationStatuses",
+        )
+        results = (
+            "Microsoft.DBforPostgreSQL/locations/operationResults",
+            "Microsoft.Network/locations/operationResults",
+            "Microsoft.Network/privateDnsOperationResults",
+            "Microsoft.Resources/subscriptions/operationresults",
+        )
         return [
-            ResourceType(f"{places}/azureAsyncOperation", {"GET": self._status}, open_to_all=True),
-            ResourceType(f"{places}/operationResults", {"GET": self._result}, open_to_all=True),
-            ResourceType("Microsoft.Resources/subscriptions/operationresults", {"GET": self._result}, open_to_all=True),
+            *(ResourceType(name, {"GET": self._status}, open_to_all=True) for name in statuses),
+            *(ResourceType(name, {"GET": self._result}, open_to_all=True) for name in results),
         ]
 
     def close(self) -> None:

@@ -55,9 +55,17 @@ class Router:
         return list(self._types.values())
 
     def dispatch(
-        self, method: str, path: str, query: Mapping[str, str], body: Any, caller: Caller, base_url: str
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Any,
+        caller: Caller,
+        base_url: str,
+        headers: Mapping[str, str] | None = None,
     ) -> ArmResponse:
         request, row = self._resolve(method, path, query, body, caller, base_url)
+        request = replace(request, headers=headers or {})
         handler = self._handler(request, row)
         keep = self._authorize(request, row, caller)
         self._require_registration(request)
@@ -215,7 +223,7 @@ class Router:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdigit() else 0
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
 
 
 def type_name(target: ResourceId) -> str:
