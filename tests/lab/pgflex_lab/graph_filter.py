@@ -12,6 +12,9 @@ Predicate = Callable[[Mapping[str, Any]], bool]
 TOKEN = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<word>[A-Za-z_][\w./-]*)|(?P<number>-?\d+)|(?P<sign>[(),:]))")
 
 
+MOST_TOKENS = 150
+
+
 class InvalidFilter(ValueError):
     """The expression cannot be read."""
 
@@ -32,6 +35,9 @@ class _Parser:
                 raise InvalidFilter(f"Syntax error at position {position} in '{text}'.")
             self._tokens.append(match.group(0).strip())
             position = match.end()
+        if len(self._tokens) > MOST_TOKENS:
+            # Its readers call themselves for each part.
+            raise InvalidFilter("It has too many parts.")
         self._at = 0
         self._text = text
 
@@ -103,7 +109,7 @@ class _Parser:
         self._next("eq")
         value = self._literal()
         self._next(")")
-        return lambda item: any(_same(entry, value) for entry in _field(item, name) or [])
+        return lambda item: any(_same(entry, value) for entry in _entries(_field(item, name)))
 
     def _literal(self) -> Any:
         token = self._next()
@@ -125,6 +131,10 @@ def _field(item: Mapping[str, Any], path: str) -> Any:
     for part in path.split("/"):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
+
+
+def _entries(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _same(left: Any, right: Any) -> bool:
