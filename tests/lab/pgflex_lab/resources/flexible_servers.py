@@ -46,6 +46,7 @@ class FlexibleServers:
             ResourceType(f"{FLEXIBLE.type}/replicas", empty, api_versions=versions),
             ResourceType(f"{FLEXIBLE.type}/virtualendpoints", empty, api_versions=versions),
             ResourceType(f"{FLEXIBLE.type}/privateEndpointConnections", empty, api_versions=versions),
+            ResourceType(f"{FLEXIBLE.type}/capabilities", {"LIST": self.list_own_capabilities}, api_versions=versions),
             ResourceType(f"{places}/capabilities", {"LIST": self.list_capabilities}, open_to_all=True),
             ResourceType(places, {}, {"checkNameAvailability": self._lab.servers.check_name}, open_to_all=True),
         ]
@@ -136,6 +137,10 @@ class FlexibleServers:
 
     def list_capabilities(self, request: ArmRequest) -> ArmResponse:
         return ArmResponse(200, {"value": [capabilities()]})
+
+    def list_own_capabilities(self, request: ArmRequest) -> ArmResponse:
+        self._lab.servers.require(request.id.parent)
+        return self.list_capabilities(request)
 
     # Writing
 
