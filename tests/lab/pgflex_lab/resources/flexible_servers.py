@@ -47,6 +47,9 @@ class FlexibleServers:
             ResourceType(f"{FLEXIBLE.type}/virtualendpoints", empty, api_versions=versions),
             ResourceType(f"{FLEXIBLE.type}/privateEndpointConnections", empty, api_versions=versions),
             ResourceType(f"{FLEXIBLE.type}/capabilities", {"LIST": self.list_own_capabilities}, api_versions=versions),
+            ResourceType(
+                f"{FLEXIBLE.type}/capabilities", {"LIST": self.list_server_capabilities}, api_versions=versions
+            ),
             ResourceType(f"{places}/capabilities", {"LIST": self.list_capabilities}, open_to_all=True),
             ResourceType(places, {}, {"checkNameAvailability": self._lab.servers.check_name}, open_to_all=True),
         ]
@@ -136,10 +139,14 @@ class FlexibleServers:
         return ArmResponse(200, {"value": []})
 
     def list_capabilities(self, request: ArmRequest) -> ArmResponse:
-        return ArmResponse(200, {"value": [capabilities()]})
+        return ArmResponse(200, {"value": [capabilities(request.api_version)]})
 
     def list_own_capabilities(self, request: ArmRequest) -> ArmResponse:
         self._lab.servers.require(request.id.parent)
+        return self.list_capabilities(request)
+
+    def list_server_capabilities(self, request: ArmRequest) -> ArmResponse:
+        self._lab.store.require(request.id.parent)
         return self.list_capabilities(request)
 
     # Writing

@@ -19,6 +19,7 @@ FIRST_WITH = {
     "2022-12-01": ("authConfig", "dataEncryption", "replicationRole", "replicaCapacity"),
     "2024-08-01": ("replica",),
 }
+FEATURES_SINCE = "2025-01-01-preview"
 FEATURES = {
     "FastProvisioning": "Enabled",
     "ZoneRedundantHa": "Enabled",
@@ -67,8 +68,8 @@ def shown(properties: dict[str, Any], api_version: str) -> dict[str, Any]:
     return {**properties, "storage": storage}
 
 
-def capabilities() -> dict[str, Any]:
-    """One zone-less answer for every location."""
+def capabilities(api_version: str) -> dict[str, Any]:
+    """One answer for every location and server."""
     editions = [
         {
             "name": tier,
@@ -114,14 +115,13 @@ def capabilities() -> dict[str, Any]:
             ("MemoryOptimized", "Standard_E2ds_v5", (("Standard_E2ds_v5", 2), ("Standard_E4ds_v5", 4))),
         )
     ]
-    return {
+    found = {
         "name": "FlexibleServerCapabilities",
         "supportedServerEditions": editions,
         "supportedServerVersions": [
             {"name": name, "supportedVersionsToUpgrade": [item for item in VERSIONS if int(item) > int(name)]}
             for name in VERSIONS
         ],
-        "supportedFeatures": [{"name": name, "status": status} for name, status in FEATURES.items()],
         "fastProvisioningSupported": "Enabled",
         "supportedFastProvisioningEditions": [],
         "geoBackupSupported": "Enabled",
@@ -131,3 +131,6 @@ def capabilities() -> dict[str, Any]:
         "onlineResizeSupported": "Enabled",
         "restricted": "Disabled",
     }
+    if api_version >= FEATURES_SINCE:
+        found["supportedFeatures"] = [{"name": name, "status": status} for name, status in FEATURES.items()]
+    return found

@@ -25,6 +25,19 @@ NAMESPACES = {
     "Microsoft.Storage": ("storageAccounts",),
 }
 
+VERBS = {"GET": "read", "PUT": "write", "DELETE": "delete"}
+
+
+def _operation(namespace: str, kind: str, action: str) -> dict[str, Any]:
+    resource = kind.partition("/")[2]
+    words = f"{action.removesuffix('/action')} {resource}"
+    return {
+        "name": f"{kind}/{action}",
+        "isDataAction": False,
+        "display": {"provider": namespace, "resource": resource, "operation": words, "description": f"{words}."},
+        "origin": "user,system",
+    }
+
 
 class Providers:
     def __init__(self, lab: Lab) -> None:
@@ -45,6 +58,7 @@ class Providers:
                 },
             ),
             ResourceType("Microsoft.Resources/providers", {"LIST": self.list, "GET": self.get}, open_to_all=True),
+            ResourceType("Microsoft.DBforPostgreSQL/operations", {"LIST": self.list_operations}, open_to_all=True),
         ]
 
     # For others
@@ -87,6 +101,20 @@ class Providers:
             self._registered_at.pop(key, None)
             self._unregistered.add(key)
         return ArmResponse(200, self._view(request, name))
+
+    def list_operations(self, request: ArmRequest) -> ArmResponse:
+        """What the table of types has for this provider, as rights are named."""
+        namespace = self._required(request.id.namespace)
+        rights = [
+            (row.name, action)
+            for row in self._lab.router.types()
+            if row.name.startswith(f"{namespace}/")
+            for action in (
+                *(action for verb, action in VERBS.items() if verb in row.verbs),
+                *(f"{name}/action" for name in row.actions),
+            )
+        ]
+        return ArmResponse(200, {"value": [_operation(namespace, kind, action) for kind, action in rights]})
 
     def _check_name(self, request: ArmRequest) -> ArmResponse:
         return self._lab.servers.check_name(request)
