@@ -162,19 +162,8 @@ def test_offline(proxied: Az, tmp_path: Path) -> None:
 
 
 def test_online(custom: Az, tmp_path: Path) -> None:
-    """With the application and the roles that the first generation of the service asks for."""
+    """Writes of the time between the copy and the cutover arrive too."""
     servers = make_servers(custom, "az-online")
-    application = custom.ok("ad", "app", "create", "--display-name", "az-online", has=("appId",))
-    key = ("--id", application["appId"])
-    custom.ok("ad", "sp", "create", *key, has=("id",))
-    custom.ok("ad", "app", "credential", "reset", *key, has=("password",))
-    group = custom.ok("group", "show", "-n", "shop-rg", has=("id",))["id"]
-    grants = [
-        ("--assignee", application["appId"], "--role", "Contributor", "--scope", it) for it in scopes(servers, group)
-    ]
-    for grant in grants:
-        custom.ok("role", "assignment", "create", *grant, has=("id", "principalId"))
-
     name = ("-n", "shop-1")
     made = custom.ok(
         *(*MIGRATION, "create", *servers.place, *name, "--migration-mode", "online", "-b", servers.body(tmp_path)),
@@ -200,13 +189,61 @@ def test_online(custom: Az, tmp_path: Path) -> None:
     assert servers.content(servers.target) == servers.content(servers.source)
     assert servers.content(servers.target)[2:] == (2100, 990)
 
+
+def test_first_generation_with_an_application_and_its_roles(proxied: Az, tmp_path: Path) -> None:
+    """The service works with the rights of an application: none at first, then those the guide names."""
+    servers = make_servers(proxied, "az-classic")
+    proxied.ok("provider", "register", "-n", "Microsoft.DataMigration")
+    application = proxied.ok("ad", "app", "create", "--display-name", "az-classic", has=("appId",))
+    key = ("--id", application["appId"])
+    proxied.ok("ad", "sp", "create", *key, has=("id",))
+    secret = proxied.ok("ad", "app", "credential", "reset", *key, has=("appId", "password", "tenant"))
+    group = proxied.ok("group", "show", "-n", "shop-rg", has=("id",))["id"]
+    target = proxied.ok(*FLEXIBLE, "show", "-g", "shop-rg", "-n", servers.target, has=("id",))["id"]
+    body = tmp_path / "classic.json"
+    body.write_text(json.dumps({"location": "eastus", "properties": classic(servers, group, secret)}))
+
+    def migrate(name: str) -> Any:
+        url = f"{target}/migrations/{name}?api-version=2022-05-01-privatepreview"
+        proxied.ok("rest", "--method", "put", "--url", url, "--body", f"@{body}", has=("id", "properties"))
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            shown = proxied.ok("rest", "--method", "get", "--url", url, has=("properties.currentStatus.state",))
+            status = shown["properties"]["currentStatus"]
+            if status["state"] in ("Failed", "Succeeded"):
+                return status
+            assert time.monotonic() < deadline, status
+            time.sleep(0.2)
+
+    refusal = migrate("without-roles")
+    assert refusal["state"] == "Failed" and "does not have authorization" in json.dumps(refusal)
+    grants = [
+        ("--assignee", application["appId"], "--role", "Contributor", "--scope", scope)
+        for scope in (servers.source_id, target, group)
+    ]
     for grant in grants:
-        custom.ok("role", "assignment", "delete", *grant)
-    custom.ok("ad", "app", "delete", *key)
+        proxied.ok("role", "assignment", "create", *grant, has=("id", "principalId", "scope"))
+    assert migrate("with-roles")["state"] == "Succeeded"
+    assert servers.content(servers.target) == servers.content(servers.source)
+    for grant in grants:
+        proxied.ok("role", "assignment", "delete", *grant)
+    proxied.ok("ad", "app", "delete", *key)
 
 
-def scopes(servers: Servers, group: str) -> tuple[str, ...]:
-    return servers.source_id, f"{group}/providers/Microsoft.DBforPostgreSQL/flexibleServers/{servers.target}", group
+def classic(servers: Servers, group: str, secret: Any) -> dict[str, Any]:
+    application = {"clientId": secret["appId"], "tenantId": secret["tenant"], "aadSecret": secret["password"]}
+    return {
+        "migrationMode": "Offline",
+        "migrationResourceGroup": {"resourceId": group},
+        "sourceDBServerResourceId": servers.source_id,
+        "dBsToMigrate": ["shop"],
+        "overwriteDBsInTarget": True,
+        "startDataMigration": True,
+        "secretParameters": {
+            "adminCredentials": {"sourceServerPassword": PASSWORD, "targetServerPassword": PASSWORD},
+            "aadApp": application,
+        },
+    }
 
 
 def test_one_at_a_time_cancel_and_names_for_ever(custom: Az, reader: Az, tmp_path: Path) -> None:
