@@ -83,8 +83,9 @@ class RoleDefinitions:
             raise ArmError(400, "CannotModifyBuiltInRole", "Built-in roles cannot be modified.")
         name, permissions = properties.get("roleName"), properties.get("permissions")
         scopes = properties.get("assignableScopes")
-        if not name or not isinstance(permissions, list) or not permissions or not scopes:
+        if not name or not permissions or not scopes:
             raise ArmError(400, "InvalidRoleDefinition", "A role needs roleName, permissions and assignableScopes.")
+        permissions = _objects("permissions", permissions)
         taken = self._lab.rbac.role(str(name))
         if taken is not None and taken.guid != guid:
             raise ArmError(
@@ -96,9 +97,9 @@ class RoleDefinitions:
             guid,
             str(name),
             str(properties.get("description") or ""),
-            tuple(action for item in permissions for action in item.get("actions") or []),
-            tuple(action for item in permissions for action in item.get("notActions") or []),
-            tuple(scopes),
+            tuple(action for item in permissions for action in _texts("actions", item.get("actions"))),
+            tuple(action for item in permissions for action in _texts("notActions", item.get("notActions"))),
+            _texts("assignableScopes", scopes),
             custom=True,
         )
         self._lab.rbac.roles[guid] = role
@@ -117,6 +118,25 @@ class RoleDefinitions:
             raise ArmError(400, "RoleDefinitionHasAssignments", "There are existing role assignments referencing role.")
         del self._lab.rbac.roles[role.guid]
         return ArmResponse(200, self._view(request, role))
+
+
+def _objects(name: str, value: Any) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise _unreadable(name, "objects")
+    return value
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise _unreadable(name, "strings")
+    return tuple(value)
+
+
+def _unreadable(name: str, of: str) -> ArmError:
+    message = f"The request content was invalid and could not be deserialized: '{name}' must be a list of {of}."
+    return ArmError(400, "InvalidRequestContent", message)
 
 
 def missing_role(name: str) -> ArmError:
