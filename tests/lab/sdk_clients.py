@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 from azure.identity import ClientSecretCredential
 from azure.identity.aio import ClientSecretCredential as AsyncClientSecretCredential
 from azure.mgmt.authorization import AuthorizationManagementClient
+from azure.mgmt.network import NetworkManagementClient
 from azure.mgmt.postgresqlflexibleservers import PostgreSQLManagementClient as FlexibleClient
+from azure.mgmt.privatedns import PrivateDnsManagementClient
 from azure.mgmt.rdbms.postgresql import PostgreSQLManagementClient as SingleClient
 from azure.mgmt.resource.resources import ResourceManagementClient
 from kiota_authentication_azure.azure_identity_authentication_provider import AzureIdentityAuthenticationProvider
@@ -102,6 +104,14 @@ class Clients:
     @property
     def resources(self) -> Any:
         return ResourceManagementClient(self.credential, self.subscription, **self._endpoint())
+
+    @property
+    def network(self) -> Any:
+        return NetworkManagementClient(self.credential, self.subscription, **self._endpoint())
+
+    @property
+    def dns(self) -> Any:
+        return PrivateDnsManagementClient(self.credential, self.subscription, **self._endpoint())
 
     def graph(self, work: Callable[[GraphServiceClient], Awaitable[Result]]) -> Result:
         """Runs one piece of work with a Graph client of its own."""

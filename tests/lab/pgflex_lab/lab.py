@@ -20,15 +20,20 @@ from pgflex_lab.resources.configurations import Configurations
 from pgflex_lab.resources.databases import Databases
 from pgflex_lab.resources.firewall_rules import Rules
 from pgflex_lab.resources.flexible_servers import FlexibleServers
+from pgflex_lab.resources.network_security_groups import NetworkSecurityGroups
 from pgflex_lab.resources.networking import Networking
 from pgflex_lab.resources.peerings import Peerings
 from pgflex_lab.resources.private_dns_links import PrivateDnsLinks
 from pgflex_lab.resources.private_dns_records import PrivateDnsRecords
+from pgflex_lab.resources.private_dns_zone_groups import PrivateDnsZoneGroups
 from pgflex_lab.resources.private_dns_zones import PrivateDnsZones
+from pgflex_lab.resources.private_endpoints import PrivateEndpoints
 from pgflex_lab.resources.providers import Providers
 from pgflex_lab.resources.resource_groups import ResourceGroups
 from pgflex_lab.resources.role_assignments import RoleAssignments
 from pgflex_lab.resources.role_definitions import RoleDefinitions
+from pgflex_lab.resources.server_connections import ServerConnections
+from pgflex_lab.resources.server_networks import ServerNetworks
 from pgflex_lab.resources.servers import Servers
 from pgflex_lab.resources.single_servers import SingleServers
 from pgflex_lab.resources.subnets import Subnets
@@ -70,6 +75,11 @@ class Lab:
         self.private_dns_zones = PrivateDnsZones(self)
         self.private_dns_records = PrivateDnsRecords(self)
         self.private_dns_links = PrivateDnsLinks(self)
+        self.private_dns_zone_groups = PrivateDnsZoneGroups(self)
+        self.private_endpoints = PrivateEndpoints(self)
+        self.network_security_groups = NetworkSecurityGroups(self)
+        self.server_connections = ServerConnections(self)
+        self.server_networks = ServerNetworks(self)
         self.tags = Tags(self)
         self.reachability = Reachability(self)
         self.migrations = MigrationService(self)
@@ -93,6 +103,10 @@ class Lab:
             self.private_dns_zones,
             self.private_dns_records,
             self.private_dns_links,
+            self.private_dns_zone_groups,
+            self.private_endpoints,
+            self.network_security_groups,
+            self.server_connections,
             self.tags,
         ]
         self.router = Router(self, [row for part in parts for row in part.types()])

@@ -142,11 +142,6 @@ def test_rules(clients: Clients, made: str) -> None:
         api.firewall_rules.begin_create_or_update(GROUP, made, "wrong", wrong)
     api.firewall_rules.begin_delete(GROUP, made, "office").result()
     assert list(api.firewall_rules.list_by_server(GROUP, made)) == []
-    subnet = f"{clients.group_id}/providers/Microsoft.Network/virtualNetworks/v/subnets/s"
-    network = models.VirtualNetworkRule(virtual_network_subnet_id=subnet, ignore_missing_vnet_service_endpoint=True)
-    assert api.virtual_network_rules.begin_create_or_update(GROUP, made, "vnet", network).result().state == "Ready"
-    assert [item.name for item in api.virtual_network_rules.list_by_server(GROUP, made)] == ["vnet"]
-    api.virtual_network_rules.begin_delete(GROUP, made, "vnet").result()
 
 
 def test_databases_are_the_servers(clients: Clients, made: str) -> None:

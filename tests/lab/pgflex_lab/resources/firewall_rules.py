@@ -11,6 +11,7 @@ from pgflex_lab.arm.http import ArmError, ArmRequest, ArmResponse
 from pgflex_lab.arm.ids import InvalidResourceId, ResourceId
 from pgflex_lab.arm.router import ResourceType
 from pgflex_lab.arm.store import Resource
+from pgflex_lab.resources.networking import SUBNET
 from pgflex_lab.resources.servers import FLEXIBLE, SINGLE, invalid
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Rules:
         kind = f"{server.type}/{'virtualNetworkRules' if network else 'firewallRules'}"
 
         def work() -> Any:
+            if network:
+                self._lab.server_networks.check_rule(server, properties)
             return self._view(self._lab.store.put(Resource(request.id, kind, properties=properties)))
 
         return self._lab.servers.child_change(request, server, "UpsertRule", self._lab.settings.rule_seconds, work)
@@ -81,13 +84,13 @@ class Rules:
             raise invalid("endIpAddress", "The start IP address must not be greater than the end IP address.")
         return {"startIpAddress": str(start), "endIpAddress": str(end)}
 
-    @staticmethod
-    def _network_rule(request: ArmRequest) -> dict[str, Any]:
+    def _network_rule(self, request: ArmRequest) -> dict[str, Any]:
         given = request.properties()
         try:
             subnet = ResourceId.parse(str(given.get("virtualNetworkSubnetId") or "none"))
         except InvalidResourceId:
             raise invalid("virtualNetworkSubnetId") from None
+        self._lab.networking.check_link(request, f"{SUBNET}/joinViaServiceEndpoint/action", subnet)
         return {
             "virtualNetworkSubnetId": str(subnet),
             "ignoreMissingVnetServiceEndpoint": bool(given.get("ignoreMissingVnetServiceEndpoint", False)),

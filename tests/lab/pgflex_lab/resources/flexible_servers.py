@@ -45,7 +45,6 @@ class FlexibleServers:
             ResourceType(f"{FLEXIBLE.type}/administrators", empty, api_versions=versions),
             ResourceType(f"{FLEXIBLE.type}/replicas", empty, api_versions=versions),
             ResourceType(f"{FLEXIBLE.type}/virtualendpoints", empty, api_versions=versions),
-            ResourceType(f"{FLEXIBLE.type}/privateEndpointConnections", empty, api_versions=versions),
             ResourceType(f"{FLEXIBLE.type}/capabilities", {"LIST": self.list_own_capabilities}, api_versions=versions),
             ResourceType(
                 f"{FLEXIBLE.type}/capabilities", {"LIST": self.list_server_capabilities}, api_versions=versions
@@ -110,12 +109,14 @@ class FlexibleServers:
         made.internal["public_ip"] = self._lab.servers.next_public_ip()
         return made
 
-    @staticmethod
-    def view(item: Resource, api_version: str) -> dict[str, Any]:
+    def view(self, item: Resource, api_version: str) -> dict[str, Any]:
+        properties = copy.deepcopy(item.properties)
+        if ends := self._lab.server_connections.inline(item):
+            properties["privateEndpointConnections"] = ends
         body = {
             "sku": item.sku,
             "systemData": {"createdAt": item.internal["created_at"]},
-            "properties": shown(copy.deepcopy(item.properties), api_version),
+            "properties": shown(properties, api_version),
             "location": long_location(item.location),
             "id": str(item.id),
             "name": item.name,
@@ -163,9 +164,11 @@ class FlexibleServers:
             raise ArmError(400, "LocationRequired", "The location property is required for this definition.")
         server = self.build(request.id, str(request.body["location"]), properties, section(request.body, "sku"))
         server.tags = tags_of(request.body)
+        self._lab.server_networks.check(request, server)
         password = check_password(properties.get("administratorLoginPassword"))
 
         def work() -> Any:
+            self._lab.server_networks.attach(server)
             self._lab.servers.make_cluster(server, password)
             self._lab.store.put(server)
             return self.view(server, request.api_version)
@@ -181,6 +184,7 @@ class FlexibleServers:
         properties = request.properties()
         self._lab.servers.require_ready(server)
         self._check_fixed(request, server, properties)
+        self._lab.server_networks.check_fixed(server, properties)
         draft = self._draft(server, properties)
         sku = sku_of(section(request.body, "sku")) if request.body.get("sku") else server.sku
         tags = tags_of(request.body)
@@ -251,6 +255,7 @@ class FlexibleServers:
 
         def work() -> None:
             self._lab.servers.drop_clusters_in(server.id)
+            self._lab.server_networks.detach(server)
             self._lab.store.delete(server.id)
 
         return self._lab.servers.change(

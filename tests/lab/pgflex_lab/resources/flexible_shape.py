@@ -17,6 +17,7 @@ SKU = re.compile(r"Standard_(?P<series>[BDE])\w+")
 TIERS = {"B": "Burstable", "D": "GeneralPurpose", "E": "MemoryOptimized"}
 FIRST_WITH = {
     "2022-12-01": ("authConfig", "dataEncryption", "replicationRole", "replicaCapacity"),
+    "2023-06-01-preview": ("privateEndpointConnections",),
     "2024-08-01": ("replica",),
 }
 FEATURES_SINCE = "2025-01-01-preview"

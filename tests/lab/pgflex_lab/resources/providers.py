@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgflex_lab.arm.http import ArmError, ArmRequest, ArmResponse
 from pgflex_lab.arm.router import PROVIDERS, ResourceType
+from pgflex_lab.resources.servers import DOMAIN
 from pgflex_lab.resources.subscriptions import LOCATIONS
 
 if TYPE_CHECKING:
@@ -20,11 +21,19 @@ NAMESPACES = {
     "Microsoft.DBforPostgreSQL": ("flexibleServers", "servers", "flexibleServers/migrations", "locations"),
     "Microsoft.DataMigration": ("services", "services/projects", "sqlMigrationServices"),
     "Microsoft.KeyVault": ("vaults",),
-    "Microsoft.Network": ("virtualNetworks", "privateDnsZones", "privateEndpoints", "networkInterfaces"),
+    "Microsoft.Network": (
+        "virtualNetworks",
+        "networkSecurityGroups",
+        "privateDnsZones",
+        "privateDnsZones/virtualNetworkLinks",
+        "privateEndpoints",
+        "networkInterfaces",
+    ),
     "Microsoft.Resources": ("subscriptions", "resourceGroups", "tenants"),
     "Microsoft.Storage": ("storageAccounts",),
 }
 
+FIRST_WITH_DATA_ACTIONS = "2020"
 VERBS = {"GET": "read", "PUT": "write", "DELETE": "delete"}
 
 
@@ -57,7 +66,12 @@ class Providers:
                     "checkNameAvailability": self._check_name,
                 },
             ),
-            ResourceType("Microsoft.Resources/providers", {"LIST": self.list, "GET": self.get}, open_to_all=True),
+            ResourceType(
+                "Microsoft.Resources/providers",
+                {"LIST": self.list, "GET": self.get},
+                {"getPrivateDnsZoneSuffix": self._zone_suffix},
+                open_to_all=True,
+            ),
             ResourceType("Microsoft.DBforPostgreSQL/operations", {"LIST": self.list_operations}, open_to_all=True),
         ]
 
@@ -114,10 +128,18 @@ class Providers:
                 *(f"{name}/action" for name in row.actions),
             )
         ]
-        return ArmResponse(200, {"value": [_operation(namespace, kind, action) for kind, action in rights]})
+        found = [_operation(namespace, kind, action) for kind, action in rights]
+        if request.api_version < FIRST_WITH_DATA_ACTIONS:
+            found = [{name: value for name, value in row.items() if name != "isDataAction"} for row in found]
+        return ArmResponse(200, {"value": found})
 
     def _check_name(self, request: ArmRequest) -> ArmResponse:
         return self._lab.servers.check_name(request)
+
+    @staticmethod
+    def _zone_suffix(request: ArmRequest) -> ArmResponse:
+        """How the private DNS zone of a Flexible Server has to end."""
+        return ArmResponse(200, f"private.{DOMAIN}")
 
     # State and shape
 

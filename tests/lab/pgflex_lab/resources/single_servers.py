@@ -42,12 +42,9 @@ class SingleServers:
     def types(self) -> list[ResourceType]:
         verbs = {"LIST": self.list, "GET": self.get, "PUT": self.put, "PATCH": self.patch, "DELETE": self.delete}
         actions = {"restart": self.restart, "updateConfigurations": self._lab.configurations.update_many}
-        lists = {"LIST": self.list_connections}
+        lists = {"LIST": self.list_nothing}
         return [
             ResourceType(SINGLE.type, verbs, actions, api_versions=SINGLE.api_versions, paged=False),
-            ResourceType(
-                f"{SINGLE.type}/privateEndpointConnections", lists, api_versions=SINGLE.api_versions, paged=False
-            ),
             ResourceType(f"{SINGLE.type}/administrators", lists, api_versions=SINGLE.api_versions, paged=False),
             ResourceType(f"{SINGLE.type}/replicas", lists, api_versions=SINGLE.api_versions, paged=False),
         ]
@@ -86,7 +83,6 @@ class SingleServers:
                 "masterServerId": "",
                 "replicaCapacity": 5,
                 "byokEnforcement": "Disabled",
-                "privateEndpointConnections": [],
                 "infrastructureEncryption": "Disabled",
                 "publicNetworkAccess": properties.get("publicNetworkAccess") or "Enabled",
             },
@@ -94,11 +90,13 @@ class SingleServers:
         made.internal["public_ip"] = self._lab.servers.next_public_ip()
         return made
 
-    @staticmethod
-    def view(item: Resource) -> dict[str, Any]:
+    def view(self, item: Resource) -> dict[str, Any]:
         return {
             "sku": item.sku,
-            "properties": dict(item.properties),
+            "properties": {
+                **item.properties,
+                "privateEndpointConnections": self._lab.server_connections.inline(item),
+            },
             "location": item.location,
             "tags": item.tags,
             "id": str(item.id),
@@ -113,10 +111,9 @@ class SingleServers:
     def get(self, request: ArmRequest) -> ArmResponse:
         return ArmResponse(200, self.view(self._lab.store.require(request.id)))
 
-    def list_connections(self, request: ArmRequest) -> ArmResponse:
-        server = self._lab.servers.require(request.id.parent)
-        ends = request.id.types[-1].lower() == "privateendpointconnections"
-        return ArmResponse(200, {"value": list(server.properties["privateEndpointConnections"]) if ends else []})
+    def list_nothing(self, request: ArmRequest) -> ArmResponse:
+        self._lab.servers.require(request.id.parent)
+        return ArmResponse(200, {"value": []})
 
     def put(self, request: ArmRequest) -> ArmResponse:
         existing = self._lab.store.get(request.id)
