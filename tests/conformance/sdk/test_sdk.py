@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conformance_table import JUDGMENTS
 
+from conformance_table import JUDGMENTS
 from pgflex_lab.process import Running
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -55,14 +55,17 @@ def judgments(lab: Running, environment: str, part: str) -> list[dict[str, str |
         ("sdk-old", "single", 20),
         ("sdk-new", "management", 25),
         ("sdk-old", "management", 25),
+        ("sdk-new", "identity", 8),
+        ("sdk-old", "identity", 8),
+        ("sdk-oldest", "identity", 8),
+        ("sdk-new", "graph", 12),
+        ("sdk-old", "graph", 12),
     ],
 )
 def test_every_operation_passes(lab: Running, environment: str, part: str, at_least: int) -> None:
     found = judgments(lab, environment, part)
     for row in found:
-        JUDGMENTS.add(
-            str(row["client"]), str(row["version"]), str(row["operation"]), passed=row["failure"] is None
-        )
+        JUDGMENTS.add(str(row["client"]), str(row["version"]), str(row["operation"]), passed=row["failure"] is None)
     failures = [f"{row['operation']}: {row['failure']}" for row in found if row["failure"]]
     if failures:
         pytest.fail("\n".join(failures), pytrace=False)

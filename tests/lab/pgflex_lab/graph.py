@@ -168,7 +168,6 @@ def principal_body(application: Application, tenant_id: str) -> dict[str, Any]:
         "applicationTemplateId": None,
         "appOwnerOrganizationId": tenant_id,
         "appRoleAssignmentRequired": False,
-        "createdDateTime": iso(datetime.now(UTC)),
         "description": None,
         "disabledByMicrosoftStatus": None,
         "displayName": application.display_name,

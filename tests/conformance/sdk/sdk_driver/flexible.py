@@ -8,7 +8,7 @@ from typing import Any
 
 from azure.mgmt.postgresqlflexibleservers import PostgreSQLManagementClient, models
 
-from sdk_driver.judge import Judge, Target, both, require_whole
+from sdk_driver.judge import Judge, Target, both
 
 PASSWORD = "Conf0rmance-Passw0rd"
 
@@ -169,7 +169,9 @@ class Migrations:
         judge.get("migrations.create again", migrations.create, *self.at, "left", self.content("Migrate", "Online"))
         self.until("left", "WaitingForUserAction")
         if self.first:
-            judge.get("migrations.update to cancel", migrations.update, *self.at, "left", self.change({"cancel": "True"}))
+            judge.get(
+                "migrations.update to cancel", migrations.update, *self.at, "left", self.change({"cancel": "True"})
+            )
         else:
             judge.get("migrations.cancel", migrations.cancel, *self.at, "left")
         self.until("left", "Canceled")
@@ -225,7 +227,7 @@ class Migrations:
 
     def state(self, name: str) -> str:
         answer, found = self.migrations.get(*self.at, name, cls=both)
-        require_whole(answer, found)
+        self.judge.require_whole(answer, found)
         inner = getattr(found, "properties", None) or found
         return str(getattr(inner.current_status.state, "value", inner.current_status.state))
 

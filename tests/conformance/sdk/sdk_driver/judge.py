@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,10 @@ from azure.identity import ClientSecretCredential
 from sdk_driver.round_trip import problems
 
 FAILURES = (AzureError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+
+
+# What a newer SDK for the same API version has, and the older one forgot.
+FORGOTTEN = {("azure-mgmt-authorization", "3.0.0"): (".properties.createdOn is lost", ".properties.updatedOn is lost")}
 
 
 class Lost(ValueError):
@@ -47,14 +52,14 @@ class Judge:
     def hook(self, response: Any) -> None:
         """For a client's raw_response_hook: lists give their models only, and what else comes may not be read here."""
         if self.pages is not None:
-            self.pages.append(response.http_response.json())
+            self.pages.append(_json(response))
 
     def get(self, name: str, method: Callable[..., Any], *args: Any, **more: Any) -> Any:
         """One answer."""
         found = None
         with self.operation(name):
             answer, found = method(*args, cls=both, **more)
-            require_whole(answer, found)
+            self.require_whole(answer, found)
         return found
 
     def rows(self, name: str, method: Callable[..., Any], *args: Any, **more: Any) -> list[Any]:
@@ -66,7 +71,7 @@ class Judge:
                 found = list(method(*args, **more))
             finally:
                 self.pages = None
-            require_whole([row for page in pages for row in page["value"]], found)
+            self.require_whole([row for page in pages for row in page["value"]], found)
         return found
 
     def wait(self, name: str, method: Callable[..., Any], *args: Any, **more: Any) -> Any:
@@ -75,8 +80,14 @@ class Judge:
         with self.operation(name):
             # Operations without an answer end without one, or with None.
             answer, found = method(*args, cls=both, **more).result(timeout=60) or (None, None)
-            require_whole(answer, found)
+            self.require_whole(answer, found)
         return found
+
+    def require_whole(self, answer: Any, model: Any) -> None:
+        forgotten = FORGOTTEN.get((self.distribution, self.version), ())
+        found = [problem for problem in problems(answer, model) if not problem.endswith(forgotten)]
+        if found:
+            raise Lost("; ".join(found[:12]))
 
     def refused(self, name: str, code: str, status: int, method: Callable[..., Any], *args: Any, **more: Any) -> None:
         """The SDK reads the error's code."""
@@ -91,14 +102,12 @@ class Judge:
 
 
 def both(response: Any, model: Any, _headers: Any) -> Any:
-    http = response.http_response
-    return (http.json() if http.text() else None), model
+    return _json(response), model
 
 
-def require_whole(answer: Any, model: Any) -> None:
-    found = problems(answer, model)
-    if found:
-        raise Lost("; ".join(found[:12]))
+def _json(response: Any) -> Any:
+    text = response.http_response.text()
+    return json.loads(text) if text else None
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def resource(lab: Target) -> Judge:
     judge.rows("resource_groups.list", groups.list)
     with judge.operation("resource_groups.check_existence"):
         assert groups.check_existence(name) and not groups.check_existence(f"{name}-none")
-    patch = getattr(models, "ResourceGroupPatchable")(tags={"made": "over"})
+    patch = models.ResourceGroupPatchable(tags={"made": "over"})
     judge.get("resource_groups.update", groups.update, name, patch)
     judge.rows("resources.list", client.resources.list)
     judge.rows("resources.list_by_resource_group", client.resources.list_by_resource_group, lab.group)

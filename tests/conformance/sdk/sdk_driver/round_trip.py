@@ -5,6 +5,7 @@ that keep the answer inside, and kiota's."""
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -70,7 +71,9 @@ def _hybrid(answer: Any, model: Any, path: str) -> Iterator[str]:
             yield f"{path}.{key} is lost"
             continue
         yield from _hybrid_value(value, getattr(model, fields[key]), f"{path}.{key}")
-    hints = {name: hint for kind in reversed(type(model).__mro__) for name, hint in _annotations(kind).items()}
+    hints = {
+        name: hint for kind in reversed(type(model).__mro__) for name, hint in inspect.get_annotations(kind).items()
+    }
     for rest_name, name in fields.items():
         if answer.get(rest_name) is None and not _optional(hints.get(name)):
             yield f"{path}.{rest_name} is required"
@@ -85,12 +88,6 @@ def _hybrid_value(value: Any, typed: Any, path: str) -> Iterator[str]:
     elif isinstance(value, Mapping) and isinstance(typed, Mapping):
         for key, one in value.items():
             yield from _hybrid_value(one, typed.get(key), f"{path}.{key}")
-
-
-def _annotations(kind: type) -> dict[str, Any]:
-    """Unevaluated: they name modules that are imported for type checkers only."""
-    found: dict[str, Any] = kind.__dict__.get("__annotations__", {})
-    return found
 
 
 def _optional(hint: Any) -> bool:

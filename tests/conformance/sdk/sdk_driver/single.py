@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+
 from azure.mgmt.rdbms.postgresql import PostgreSQLManagementClient, models
 
 from sdk_driver.judge import Judge, Target
@@ -57,13 +60,18 @@ class Single:
         logical = models.Configuration(value="LOGICAL", source="user-override")
         put = configurations.begin_create_or_update
         judge.wait("configurations.begin_create_or_update", put, *self.at, "azure.replication_support", logical)
-        several = models.ConfigurationListResult(
-            value=[models.Configuration(value="on"), models.Configuration(value="60000")]
-        )
-        # The SDK sends what a row's name is only when the row came from a list: names are read-only there.
-        several.value[0].name, several.value[1].name = "default_transaction_read_only", "statement_timeout"
+        if self.judge.version.startswith("9."):
+            # Its models cannot say which parameters are meant: their names are read-only.
+            return
+        several = {
+            "log_min_duration_statement": "1000",
+            "statement_timeout": "60000",
+        }
+        content = json.dumps({"value": [{"name": name, "properties": {"value": to}} for name, to in several.items()]})
         together = self.client.server_parameters.begin_list_update_configurations
-        judge.wait("server_parameters.begin_list_update_configurations", together, *self.at, several)
+        # What it ends with is the operation's status and no list, as the SDK asks for it.
+        with judge.operation("server_parameters.begin_list_update_configurations"):
+            together(*self.at, io.BytesIO(content.encode())).result(timeout=60)
 
     def children(self) -> None:
         rules, databases, judge = self.client.firewall_rules, self.client.databases, self.judge

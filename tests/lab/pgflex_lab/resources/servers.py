@@ -250,7 +250,9 @@ class Servers:
     def check_name(self, request: ArmRequest) -> ArmResponse:
         body = request.body if isinstance(request.body, dict) else {}
         name, kind = str(body.get("name") or ""), str(body.get("type") or "")
-        answer: dict[str, Any] = {"name": name, "type": kind, "nameAvailable": True, "reason": None, "message": ""}
+        answer: dict[str, Any] = {"nameAvailable": True, "reason": None, "message": ""}
+        if request.api_version not in SINGLE.api_versions:
+            answer = {"name": name, "type": kind, **answer}
         if not NAME.fullmatch(name):
             answer.update(
                 nameAvailable=False, reason="Invalid", message=f"Specified server name '{name}' is not valid."
