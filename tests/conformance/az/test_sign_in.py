@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from azure_cli import Az
+from azure_cli import CLIENT, VERSION, Az
+from conformance_table import tried
 
 STRANGER = "44444444-0000-4000-8000-00000000000d"
 
@@ -49,3 +50,15 @@ def test_a_wrong_secret(az: Az) -> None:
         "login", "--service-principal", "-u", STRANGER, "-p", "not-the-secret", "--tenant", tenant, says="AADSTS7000215"
     )
     az.ok("account", "show", has=("id",))
+
+
+def test_tables_by_a_process_of_its_own(az: Az) -> None:
+    with tried(CLIENT, VERSION, "postgres flexible-server list --output table"):
+        done = az.process("postgres", "flexible-server", "list", "-g", "shop-rg", "--output", "table")
+        assert done.code == 0 and "shop-flex" in done.out, str(done)
+
+
+def test_the_proxy_leads_nowhere_else(proxied: Az) -> None:
+    url = "https://pgflex-lab.example/"
+    done = proxied.run("rest", "--method", "get", "--url", url, "--skip-authorization-header")
+    assert done.code != 0 and "Tunnel connection failed: 403" in done.err, str(done)
