@@ -25,6 +25,12 @@ help: ## this list
 demo: $(READY) ## a whole migration in the lab, from nothing to the proof that every row arrived
 	@$(BIN)/python demo/run.py
 
+.PHONY: rehearse
+rehearse: $(READY) ## a playbook for your own inventory in the lab: INVENTORY=path [PLAYBOOK=name] [SIZE=MB]
+	@: "$${INVENTORY:?give your inventory: make rehearse INVENTORY=path}"
+	@PYTHONPATH=.build/collections:tests/lab $(BIN)/python demo/rehearse.py \
+		--size "$${SIZE:-10}" "$$INVENTORY" $(PLAYBOOK)
+
 .PHONY: test
 test: $(READY) ## everything that CI runs: lint, sanity, old and new ansible-core, all tests
 	@$(MAKE) -k -j2 --output-sync=target sanity $(LINTS)
