@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.mgmt.authorization.models import RoleAssignmentCreateParameters
 from azure.mgmt.network import models
 from azure.mgmt.postgresqlflexibleservers import models as flexible
 from azure.mgmt.rdbms.postgresql import models as single
 
 from pgflex_lab.process import Running
+from pgflex_lab.seed import NAMESPACE
 from sdk_clients import GROUP, Clients, environment
 
 DELEGATE = "Microsoft.DBforPostgreSQL/flexibleServers"
@@ -381,5 +384,19 @@ def test_rights(clients: Clients, hub: str, lab: Running) -> None:
         "AuthorizationFailed",
         lambda: reader.virtual_networks.begin_create_or_update(GROUP, "mine", vnet("10.0.0.0/16")),
     )
-    stranger = Clients.of(lab, "stranger").network
-    refused("AuthorizationFailed", lambda: stranger.subnets.get(GROUP, "hub", "plain"))
+    stranger = Clients.of(lab, "stranger")
+    refused("AuthorizationFailed", lambda: stranger.network.subnets.get(GROUP, "hub", "plain"))
+
+    # Rights on one side are not enough for a peering.
+    far = clients.network.virtual_networks.begin_create_or_update(GROUP, "closed", vnet("10.70.0.0/16")).result().id
+    role = "4d97b98b-1d4f-4787-a291-c67834d212e7"
+    scope = f"/subscriptions/{clients.subscription}/providers/Microsoft.Authorization/roleDefinitions"
+    principal = str(uuid.uuid5(NAMESPACE, stranger.client_id))
+    wanted = RoleAssignmentCreateParameters(
+        role_definition_id=f"{scope}/{role}", principal_id=principal, principal_type="ServicePrincipal"
+    )
+    assigned = clients.authorization.role_assignments.create(hub, str(uuid.uuid4()), wanted)
+    put = stranger.network.virtual_network_peerings.begin_create_or_update
+    error = refused("LinkedAuthorizationFailed", lambda: put(GROUP, "hub", "to-closed", peering(far)))
+    assert "Microsoft.Network/virtualNetworks/peer/action" in str(error)
+    clients.authorization.role_assignments.delete_by_id(assigned.id)

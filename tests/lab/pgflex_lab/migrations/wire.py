@@ -309,14 +309,16 @@ def _server(version: str, size: str, server: Resource) -> dict[str, Any]:
             "location": server.location,
             "sku": {} if single else {"name": sku.get("name"), "tier": sku.get("name")},
         }
+    current = version in CURRENT
     profile = server.properties.get("storageProfile", {}).get("storageMB")
     gigabytes = server.properties.get("storage", {}).get("storageSizeGB")
     megabytes = profile if profile is not None else (gigabytes * 1024 if gigabytes is not None else None)
     return _clean(
         {
             "location": server.location,
-            "version": server.properties.get("version"),
+            # The current service says neither of a Single Server.
+            "version": None if single and current else server.properties.get("version"),
             size: megabytes,
-            "sku": _clean({"name": sku.get("name"), "tier": sku.get("tier")}),
+            "sku": {} if single and current else _clean({"name": sku.get("name"), "tier": sku.get("tier")}),
         }
     )

@@ -168,9 +168,12 @@ class FlexibleServers:
         password = check_password(properties.get("administratorLoginPassword"))
 
         def work() -> Any:
-            self._lab.server_networks.attach(server)
             self._lab.servers.make_cluster(server, password)
-            self._lab.store.put(server)
+            try:
+                self._lab.server_networks.attach(server)
+            except ArmError:
+                self._lab.clusters.drop(str(server.internal["cluster"]))
+                raise
             return self.view(server, request.api_version)
 
         return self._lab.operations.start(
@@ -184,7 +187,7 @@ class FlexibleServers:
         properties = request.properties()
         self._lab.servers.require_ready(server)
         self._check_fixed(request, server, properties)
-        self._lab.server_networks.check_fixed(server, properties)
+        self._lab.server_networks.check_change(request, server)
         draft = self._draft(server, properties)
         sku = sku_of(section(request.body, "sku")) if request.body.get("sku") else server.sku
         tags = tags_of(request.body)
@@ -201,6 +204,7 @@ class FlexibleServers:
                 self._lab.configurations.restarted(server)
             server.sku = sku
             server.properties.update(draft)
+            self._lab.server_networks.changed(server)
             if "tags" in request.body:
                 server.tags = tags
 

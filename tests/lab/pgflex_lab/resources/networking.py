@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Network = IPv4Network | IPv6Network
 View = Callable[[Resource], dict[str, Any]]
-NAME = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,78}\w)?")
+NAME = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,78}\w)?", re.ASCII)
 VNET = "Microsoft.Network/virtualNetworks"
 SUBNET = f"{VNET}/subnets"
 PEERING = f"{VNET}/virtualNetworkPeerings"
@@ -64,7 +64,7 @@ def prefixes(values: Iterable[str], owner: ResourceId) -> list[Network]:
             wide = ip_network(text, strict=False)
         except ValueError:
             wide = None
-        if wide is None or "/" not in text:
+        if wide is None or not text.partition("/")[2].isdecimal():
             raise bad(
                 "InvalidAddressPrefixFormat",
                 f"Address prefix {text} of resource {owner} is not formatted correctly. It should follow CIDR "

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pgflex_lab.lab import Lab
 
 VERSIONS = ("2018-09-01", "2020-01-01", "2020-06-01", "2024-06-01")
-LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
+LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII | re.IGNORECASE)
 RECORDS = 25000
 LINKS = 1000
 REGISTRATIONS = 100

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from ipaddress import AddressValueError, IPv4Address
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from pgflex_lab.resources.servers import FLEXIBLE, SINGLE
 if TYPE_CHECKING:
     from pgflex_lab.lab import Lab
 
+NIC_NAME = re.compile(r"[\w.-]{1,128}", re.ASCII)
 AUTOMATIC, MANUAL = "privateLinkServiceConnections", "manualPrivateLinkServiceConnections"
 GONE = {"status": "Disconnected", "description": "The connected resource was deleted.", "actionsRequired": "None"}
 
@@ -209,7 +211,9 @@ class PrivateEndpoints:
 
     def _make_nic(self, endpoint: Resource, server: Resource, subnet: Resource, address: str) -> Resource:
         guid = str(uuid.uuid4())
-        name = endpoint.properties["customNetworkInterfaceName"] or f"{endpoint.name}.nic.{guid}"
+        name = str(endpoint.properties["customNetworkInterfaceName"] or f"{endpoint.name}.nic.{guid}")
+        if not NIC_NAME.fullmatch(name):
+            raise bad("InvalidResourceName", f"Resource name {name} is invalid.")
         target = endpoint.id.parent.extension("Microsoft.Network", "networkInterfaces", name)
         nic = Resource(target, NIC, endpoint.location)
         self._lab.networking.touch(nic)

@@ -63,7 +63,9 @@ class ServerConnections:
         return self._lab.store.put(Resource(target, f"{server.type}/privateEndpointConnections", properties=properties))
 
     def of(self, server: Resource) -> list[Resource]:
-        return self._lab.store.children(server.id, f"{server.type}/privateEndpointConnections")
+        """Those whose endpoint is still there; it may have gone with its resource group."""
+        found = self._lab.store.children(server.id, f"{server.type}/privateEndpointConnections")
+        return [item for item in found if self._lab.store.get(ResourceId(item.properties["privateEndpoint"]["id"]))]
 
     @staticmethod
     def view(item: Resource) -> dict[str, Any]:

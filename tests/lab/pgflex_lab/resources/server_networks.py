@@ -6,7 +6,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from pgflex_lab.arm.http import ArmError, ArmRequest, section
+from pgflex_lab.arm.http import ArmRequest, section
 from pgflex_lab.arm.ids import ResourceId
 from pgflex_lab.arm.store import Resource
 from pgflex_lab.resources.networking import SUBNET, ZONE, bad
@@ -87,24 +87,43 @@ class ServerNetworks:
             )
         return zone
 
-    @staticmethod
-    def check_fixed(server: Resource, properties: dict[str, Any]) -> None:
-        """A server stays in the network it was made in; only its zone can be another."""
-        wanted = section(properties, "network").get(FIXED[0])
-        if wanted is not None and str(wanted).lower() != str(server.properties["network"].get(FIXED[0], "")).lower():
+    def check_change(self, request: ArmRequest, server: Resource) -> None:
+        """A server stays in the subnet it was made in; only its zone can be another."""
+        current = server.properties["network"]
+        wanted = section(request.properties(), "network")
+        subnet_text, zone_text = (wanted.get(name) for name in FIXED)
+        if subnet_text is not None and str(subnet_text).lower() != str(current.get(FIXED[0], "")).lower():
             raise invalid("network.delegatedSubnetResourceId")
+        if zone_text is None or str(zone_text).lower() == str(current.get(FIXED[1], "")).lower():
+            return
+        if not current.get(FIXED[0]):
+            raise invalid("network.privateDnsZoneArmResourceId")
+        self._zone(request, server, self._lab.store.require(ResourceId(str(current[FIXED[0]]))), zone_text)
+
+    def changed(self, server: Resource) -> None:
+        """Its address goes with it into another zone."""
+        zone_id = ResourceId(str(server.properties["network"].get(FIXED[1]) or "/"))
+        record = server.internal.get("private_record")
+        if record is None or zone_id.contains(ResourceId(record)):
+            return
+        with self._lab.store.locked():
+            self.detach(server)
+            self._register(server, self._lab.store.require(zone_id))
 
     def attach(self, server: Resource) -> None:
+        """Gives it its address and its name, and puts it into the store: at once, so that no other has them."""
         network = server.properties["network"]
-        if not network.get(FIXED[0]):
-            return
-        subnet = self._lab.store.get(ResourceId(str(network[FIXED[0]])))
-        zone = self._lab.store.get(ResourceId(str(network[FIXED[1]])))
-        if subnet is None or zone is None:
-            raise ArmError(409, "Conflict", f"The network of server '{server.name}' was deleted while it was created.")
-        server.internal["private_ip"] = self._lab.subnets.free_address(subnet)
+        with self._lab.store.locked():
+            if network.get(FIXED[0]):
+                subnet, zone = (self._lab.store.require(ResourceId(str(network[name]))) for name in FIXED)
+                server.internal["private_ip"] = self._lab.subnets.free_address(subnet)
+                self._register(server, zone)
+            self._lab.store.put(server)
+
+    def _register(self, server: Resource, zone: Resource) -> None:
+        """Under a name of its own making: the server's public name leads to it."""
         record = self._lab.private_dns_records.add_address(
-            zone, uuid.uuid4().hex[:12], server.internal["private_ip"], {"creator": str(server.id)}
+            zone, uuid.uuid4().hex[:12], str(server.internal["private_ip"]), {"creator": str(server.id)}
         )
         server.internal["private_record"] = str(record.id)
 
