@@ -30,7 +30,7 @@ PLAYBOOK = "pgflex.migrate.public_access"
 CUTOVER = "pgflex.migrate.cutover"
 SECONDS_TO_READ = 120
 FOREIGN = ("AZURE_", "ANSIBLE_AZURE_", "PG", "SSL_CERT", "REQUESTS_CA", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-ASKED = "{{ {'pgflex': pgflex | default({}), 'azure': pgflex_azure | default({})} | to_json }}"
+ASKED = {"pgflex": "{{ pgflex | default({}) }}", "azure": "{{ pgflex_azure | default({}) }}"}
 FAILURES = (CannotRehearse, LabFailed, ClusterError, psycopg.Error, OSError, subprocess.SubprocessError, ValueError)
 
 
@@ -64,8 +64,7 @@ def _hosts(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         host, _bar, result = head.strip().splitlines()[-1].partition(" | ")
         if not result.startswith("SUCCESS"):
             raise CannotRehearse(f"host {host}: {answer.get('msg')}")
-        message = answer["msg"]
-        yield host, message if isinstance(message, dict) else json.loads(message)
+        yield host, answer["msg"]
         text = rest[end:]
 
 
