@@ -24,6 +24,7 @@ ONE_OF_A_KIND = {TAGS: "default"}
 
 TEXT: Json = {"type": "string"}
 NUMBER: Json = {"type": "integer"}
+FLAG: Json = {"type": "boolean"}
 LOOSE: Json = {"type": "object"}
 
 
@@ -88,14 +89,74 @@ MIGRATION = _object(
         aadApp=_object(clientId=TEXT, tenantId=TEXT, aadSecret=TEXT),
     ),
 )
+REFERENCE = _object(id=TEXT)
+SUBNET = _object(
+    addressPrefix=TEXT,
+    addressPrefixes=_list(TEXT),
+    networkSecurityGroup=REFERENCE,
+    delegations=_list(_object(name=TEXT, properties=_object(serviceName=TEXT))),
+    serviceEndpoints=_list(_object(service=TEXT)),
+    privateEndpointNetworkPolicies=TEXT,
+    privateLinkServiceNetworkPolicies=TEXT,
+)
+PEERING = _object(
+    remoteVirtualNetwork=REFERENCE,
+    allowVirtualNetworkAccess=FLAG,
+    allowForwardedTraffic=FLAG,
+    allowGatewayTransit=FLAG,
+    useRemoteGateways=FLAG,
+)
+SECURITY_RULE = _object(
+    priority=NUMBER,
+    protocol=TEXT,
+    access=TEXT,
+    direction=TEXT,
+    sourceAddressPrefix=TEXT,
+    sourceAddressPrefixes=_list(TEXT),
+    destinationAddressPrefix=TEXT,
+    sourcePortRange=TEXT,
+    destinationPortRange=TEXT,
+    destinationPortRanges=_list(TEXT),
+)
+CONNECTION = _object(
+    name=TEXT,
+    properties=_object(privateLinkServiceId=TEXT, groupIds=_list(TEXT), requestMessage=TEXT),
+)
+NETWORK: dict[str, Json] = {
+    "virtualnetworks": _object(
+        addressSpace=_object(addressPrefixes=_list(TEXT)),
+        dhcpOptions=_object(dnsServers=_list(TEXT)),
+        enableDdosProtection=FLAG,
+        subnets=_list(_object(name=TEXT, properties=SUBNET)),
+        virtualNetworkPeerings=_list(_object(name=TEXT, properties=PEERING)),
+    ),
+    "subnets": SUBNET,
+    "virtualnetworkpeerings": PEERING,
+    "networksecuritygroups": _object(securityRules=_list(_object(name=TEXT, properties=SECURITY_RULE))),
+    "securityrules": SECURITY_RULE,
+    "virtualnetworklinks": _object(virtualNetwork=REFERENCE, registrationEnabled=FLAG, resolutionPolicy=TEXT),
+    "a": _object(ttl=NUMBER, metadata=LOOSE, aRecords=_list(_object(ipv4Address=TEXT))),
+    "privateendpoints": _object(
+        subnet=REFERENCE,
+        privateLinkServiceConnections=_list(CONNECTION),
+        manualPrivateLinkServiceConnections=_list(CONNECTION),
+        ipConfigurations=_list(_object(name=TEXT, properties=_object(privateIPAddress=TEXT, groupId=TEXT))),
+        customNetworkInterfaceName=TEXT,
+    ),
+    "privatednszonegroups": _object(
+        privateDnsZoneConfigs=_list(_object(name=TEXT, properties=_object(privateDnsZoneId=TEXT)))
+    ),
+    "privateendpointconnections": _object(privateLinkServiceConnectionState=_object(status=TEXT, description=TEXT)),
+}
 PROPERTIES: dict[str, Json] = {
+    **NETWORK,
     "servers": SERVER,
     "flexibleservers": SERVER,
     "migrations": MIGRATION,
     "configurations": _object(value=TEXT, source=TEXT),
     "databases": _object(charset=TEXT, collation=TEXT),
     "firewallrules": _object(startIpAddress=TEXT, endIpAddress=TEXT),
-    "virtualnetworkrules": _object(virtualNetworkSubnetId=TEXT, ignoreMissingVnetServiceEndpoint={"type": "boolean"}),
+    "virtualnetworkrules": _object(virtualNetworkSubnetId=TEXT, ignoreMissingVnetServiceEndpoint=FLAG),
     "tags": _object(tags={"type": "object", "additionalProperties": TEXT}),
     "roleassignments": _object(
         roleDefinitionId=TEXT, principalId=TEXT, principalType=TEXT, description=TEXT, condition=TEXT
@@ -113,7 +174,7 @@ ACTIONS: dict[str, Json] = {
     "checknameavailability": _object(name=TEXT, type=TEXT),
     "checkmigrationnameavailability": _object(name=TEXT, type=TEXT),
     "updateconfigurations": _object(value=_list(_object(name=TEXT, properties=_object(value=TEXT, source=TEXT)))),
-    "restart": _object(restartWithFailover={"type": "boolean"}, failoverMode=TEXT),
+    "restart": _object(restartWithFailover=FLAG, failoverMode=TEXT),
 }
 GRAPH_BODIES: dict[str, Json] = {
     "/applications": _object(
@@ -195,6 +256,8 @@ def _places(name: str) -> Iterator[tuple[str, list[str]]]:
     elif namespace in ("Microsoft.Resources", "Microsoft.Authorization"):
         for scope in (SUBSCRIPTION, GROUP):
             yield f"{scope}/providers/{namespace}", types
+    elif types[0].lower() == "operations":
+        yield f"/providers/{namespace}", types
     elif types[0].lower() == "locations":
         yield f"{SUBSCRIPTION}/providers/{namespace}", types
     else:
