@@ -60,6 +60,8 @@ def judgments(lab: Running, environment: str, part: str) -> list[dict[str, str |
         ("sdk-oldest", "identity", 8),
         ("sdk-new", "graph", 12),
         ("sdk-old", "graph", 12),
+        ("sdk-new", "network", 35),
+        ("sdk-old", "network", 35),
     ],
 )
 def test_every_operation_passes(lab: Running, environment: str, part: str, at_least: int) -> None:

@@ -32,8 +32,6 @@ class PrivateDnsZoneGroups:
         configs = [
             {
                 **config,
-                "id": f"{item.id}/privateDnsZoneConfigs/{config['name']}",
-                "etag": item.internal["etag"],
                 "properties": {
                     **config["properties"],
                     "recordSets": [
@@ -52,7 +50,10 @@ class PrivateDnsZoneGroups:
             }
             for config in item.properties["privateDnsZoneConfigs"]
         ]
-        return shown(item, {**item.properties, "privateDnsZoneConfigs": configs})
+        body = shown(item, {**item.properties, "privateDnsZoneConfigs": configs})
+        # Azure's description of a zone group has no type.
+        del body["type"]
+        return body
 
     def withdraw(self, group: Resource) -> None:
         """Takes its records out of the zones."""

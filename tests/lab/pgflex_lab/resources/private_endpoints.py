@@ -60,6 +60,8 @@ class PrivateEndpoints:
         grouped = bool(self._lab.store.children(item.id, ZONE_GROUP))
         names = [{"fqdn": item.internal["fqdn"], "ipAddresses": [self.address(item)]}]
         properties = {**item.properties, "customDnsConfigs": [] if grouped else names}
+        # Only the records of its zone tell it.
+        del properties["resourceGuid"]
         connection = self._lab.store.get(ResourceId(str(item.internal["connection"])))
         state = connection.properties["privateLinkServiceConnectionState"] if connection else GONE
         for kind in (AUTOMATIC, MANUAL):
