@@ -13,11 +13,9 @@ from sdk_driver.judge import Judge, Target, both
 PASSWORD = "Conf0rmance-Passw0rd"
 
 
-def made(kinds: tuple[str, ...], properties: dict[str, Any], **top: Any) -> Any:
-    """A typed model: the newest SDK keeps `properties` in a model of its own, the others flatten them."""
-    kind = next(getattr(models, name) for name in kinds if hasattr(models, name))
-    inner = getattr(models, f"{kinds[0]}Properties", None) or getattr(models, f"{kinds[0]}PropertiesForPatch", None)
-    return kind(**top, properties=inner(**properties)) if inner else kind(**top, **properties)
+def model(*names: str) -> Any:
+    """The class, which has had other names."""
+    return next(getattr(models, name) for name in names if hasattr(models, name))
 
 
 class Flexible:
@@ -55,21 +53,17 @@ class Flexible:
 
     def servers(self) -> None:
         servers, judge = self.client.servers, self.judge
-        sku = getattr(models, "Sku", None) or models.ServerSku
-        content = made(
-            ("Server",),
-            {
-                "administrator_login": "pgadmin",
-                "administrator_login_password": PASSWORD,
-                "version": "15",
-                "storage": models.Storage(storage_size_gb=64),
-                "backup": models.Backup(backup_retention_days=7, geo_redundant_backup="Disabled"),
-                "high_availability": models.HighAvailability(mode="Disabled"),
-                "network": models.Network(public_network_access="Enabled"),
-                "create_mode": "Create",
-            },
+        content = models.Server(
+            administrator_login="pgadmin",
+            administrator_login_password=PASSWORD,
+            version="15",
+            storage=models.Storage(storage_size_gb=64),
+            backup=models.Backup(backup_retention_days=7, geo_redundant_backup="Disabled"),
+            high_availability=models.HighAvailability(mode="Disabled"),
+            network=models.Network(public_network_access="Enabled"),
+            create_mode="Create",
             location="eastus",
-            sku=sku(name="Standard_D2ds_v5", tier="GeneralPurpose"),
+            sku=models.Sku(name="Standard_D2ds_v5", tier="GeneralPurpose"),
             tags={"made": "by-sdk"},
         )
         create = "begin_create" if self.first else "begin_create_or_update"
@@ -78,7 +72,9 @@ class Flexible:
         judge.rows("servers.list_by_resource_group", servers.list_by_resource_group, self.lab.group)
         everywhere = "list" if self.first else "list_by_subscription"
         judge.rows(f"servers.{everywhere}", getattr(servers, everywhere))
-        judge.wait("servers.begin_update", servers.begin_update, *self.at, self.change())
+        size = models.Storage(storage_size_gb=128)
+        change = model("ServerForPatch", "ServerForUpdate")(storage=size, tags={"size": "2"})
+        judge.wait("servers.begin_update", servers.begin_update, *self.at, change)
         judge.wait("servers.begin_restart", servers.begin_restart, *self.at, models.RestartParameter())
         judge.wait("servers.begin_stop", servers.begin_stop, *self.at)
         judge.wait("servers.begin_start", servers.begin_start, *self.at)
@@ -90,30 +86,18 @@ class Flexible:
         else:
             judge.rows("capabilities_by_server.list", self.client.capabilities_by_server.list, *self.at)
 
-    @staticmethod
-    def change() -> Any:
-        size = models.Storage(storage_size_gb=128)
-        if hasattr(models, "ServerPropertiesForPatch"):
-            return models.ServerForPatch(properties=models.ServerPropertiesForPatch(storage=size), tags={"size": "2"})
-        kind = getattr(models, "ServerForPatch", None) or models.ServerForUpdate
-        return kind(storage=size, tags={"size": "2"})
-
     def configurations(self) -> None:
         configurations, judge = self.client.configurations, self.judge
         judge.rows("configurations.list_by_server", configurations.list_by_server, *self.at)
         judge.get("configurations.get", configurations.get, *self.at, "max_connections")
-        change = made(("Configuration",), {"value": "60000", "source": "user-override"})
+        change = models.Configuration(value="60000", source="user-override")
         judge.wait("configurations.begin_put", configurations.begin_put, *self.at, "statement_timeout", change)
-        properties = {"value": "pgcrypto,pg_trgm", "source": "user-override"}
-        if hasattr(models, "ConfigurationProperties"):
-            update = models.ConfigurationForUpdate(properties=models.ConfigurationProperties(**properties))
-        else:
-            update = models.ConfigurationForUpdate(**properties)
+        update = models.ConfigurationForUpdate(value="pgcrypto,pg_trgm", source="user-override")
         judge.wait("configurations.begin_update", configurations.begin_update, *self.at, "azure.extensions", update)
 
     def firewall_rules(self) -> None:
         rules, judge = self.client.firewall_rules, self.judge
-        rule = made(("FirewallRule",), {"start_ip_address": "0.0.0.0", "end_ip_address": "0.0.0.0"})
+        rule = models.FirewallRule(start_ip_address="0.0.0.0", end_ip_address="0.0.0.0")
         judge.wait("firewall_rules.begin_create_or_update", rules.begin_create_or_update, *self.at, "azure", rule)
         judge.wait("firewall_rules.begin_create_or_update", rules.begin_create_or_update, *self.at, "away", rule)
         judge.get("firewall_rules.get", rules.get, *self.at, "azure")
@@ -122,7 +106,7 @@ class Flexible:
 
     def databases(self) -> None:
         databases, judge = self.client.databases, self.judge
-        content = made(("Database",), {"charset": "UTF8", "collation": "en_US.utf8"})
+        content = models.Database(charset="UTF8", collation="en_US.utf8")
         judge.wait("databases.begin_create", databases.begin_create, *self.at, "orders", content)
         judge.get("databases.get", databases.get, *self.at, "orders")
         judge.rows("databases.list_by_server", databases.list_by_server, *self.at)
@@ -163,14 +147,18 @@ class Migrations:
         )
         judge.get("migrations.create online", migrations.create, *self.at, "moved", self.content("Migrate", "Online"))
         self.until("moved", "WaitingForUserAction")
-        change = self.change({"trigger_cutover": "True", "dbs_to_trigger_cutover_on": ["shop"]})
+        change = models.MigrationResourceForPatch(trigger_cutover="True", dbs_to_trigger_cutover_on=["shop"])
         judge.get("migrations.update to cut over", migrations.update, *self.at, "moved", change)
         self.until("moved", "Succeeded")
         judge.get("migrations.create again", migrations.create, *self.at, "left", self.content("Migrate", "Online"))
         self.until("left", "WaitingForUserAction")
         if self.first:
             judge.get(
-                "migrations.update to cancel", migrations.update, *self.at, "left", self.change({"cancel": "True"})
+                "migrations.update to cancel",
+                migrations.update,
+                *self.at,
+                "left",
+                models.MigrationResourceForPatch(cancel="True"),
             )
         else:
             judge.get("migrations.cancel", migrations.cancel, *self.at, "left")
@@ -197,24 +185,18 @@ class Migrations:
             source_server_username="pgadmin@shop-single",
             target_server_username="pgadmin",
         )
-        properties = {
-            "migration_mode": mode,
-            "migration_option": option,
-            "source_type": "PostgreSQLSingleServer",
-            "ssl_mode": "Prefer",
-            "source_db_server_resource_id": f"{self.lab.postgresql}/servers/shop-single",
-            "secret_parameters": secrets,
-            "dbs_to_migrate": ["shop"],
-            "overwrite_dbs_in_target": "True",
-            "setup_logical_replication_on_source_db_if_needed": "True",
-        }
-        return made(("Migration", "MigrationResource"), properties, location="eastus")
-
-    @staticmethod
-    def change(properties: dict[str, Any]) -> Any:
-        if hasattr(models, "MigrationPropertiesForPatch"):
-            return models.MigrationResourceForPatch(properties=models.MigrationPropertiesForPatch(**properties))
-        return models.MigrationResourceForPatch(**properties)
+        return model("Migration", "MigrationResource")(
+            location="eastus",
+            migration_mode=mode,
+            migration_option=option,
+            source_type="PostgreSQLSingleServer",
+            ssl_mode="Prefer",
+            source_db_server_resource_id=f"{self.lab.postgresql}/servers/shop-single",
+            secret_parameters=secrets,
+            dbs_to_migrate=["shop"],
+            overwrite_dbs_in_target="True",
+            setup_logical_replication_on_source_db_if_needed="True",
+        )
 
     def until(self, name: str, state: str) -> None:
         """Looks until the migration is in the state; every answer on the way has to fit the model, too."""
