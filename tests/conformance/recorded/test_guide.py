@@ -99,3 +99,21 @@ def test_a_migration_that_waits_for_its_cutover(printed: list[dict[str, Any]], p
         for answer in waiting:
             missing = [text for text in differences(answer, found, by_name=NAMES) if "never recorded" not in text]
             assert missing == []
+
+
+def test_the_cutover_and_what_is_left(plain: Plain) -> None:
+    with tried("plain requests", VERSION, "PATCH migration to cut over"):
+        found = plain("PATCH", PATH, VERSION, {"properties": {"triggerCutover": True}})
+        assert found.status_code == 200, found.text
+        plain.until(PATH, VERSION, "Succeeded")
+    collection = PATH.rpartition("/")[0]
+    for which, expected in (("Active", []), ("All", ["guide"])):
+        with tried("plain requests", VERSION, f"GET {which.lower()} migrations"):
+            rows = plain("GET", collection, VERSION, migrationListFilter=which).json()["value"]
+            assert [row["name"] for row in rows] == expected
+    with tried("plain requests", VERSION, "PUT migration of a taken name"):
+        found = plain("PUT", PATH, VERSION, {"properties": {"SourceDBServerResourceId": f"{SERVERS}/servers/none"}})
+        assert 400 <= found.status_code < 500 and set(found.json()["error"]) >= {"code", "message"}
+    with tried("plain requests", VERSION, "DELETE migration"):
+        assert plain("DELETE", PATH, VERSION).status_code == 200
+        assert plain("GET", PATH, VERSION).status_code == 404
