@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from pgflex_lab.process import Running
 from pgflex_lab.tls import client_context
 
 ARM, GRAPH = "https://management.azure.com", "https://graph.microsoft.com"
-SIGN_IN = re.compile(r"/common/discovery/instance|/metadata/.*|/[^/]+/(oauth2|discovery|v2\.0|\.well-known)(/.*)?")
+SIGN_IN = re.compile(
+    r"/common/discovery/instance|/metadata/identity/oauth2/token|/[^/]+(/v2\.0)?/\.well-known/openid-configuration"
+    r"|/[^/]+/oauth2(/v2\.0)?/token|/[^/]+/discovery(/v2\.0)?/keys"
+)
 SECONDS = 30.0
 
 
@@ -103,10 +106,10 @@ def judge(method: str, target: str, answer: Answer) -> None:
         if answer.raw:
             assert answer.body is not None and answer.headers["content-type"].startswith("application/json")
         return
-    path = urlsplit(target).path
-    if path.startswith("/v1.0"):
+    path = re.sub("/{2,}", "/", unquote(target.partition("?")[0]))
+    if re.match(r"/v1\.0(/|$)", path):
         judge_graph(answer.body)
-    elif SIGN_IN.fullmatch(path) and "code" not in str(answer.body.get("error")):
+    elif SIGN_IN.fullmatch(path):
         judge_oauth(answer.body)
     else:
         judge_arm(answer.body)

@@ -21,7 +21,7 @@ CHECKS = [not_a_server_error, response_schema_conformance, status_code_conforman
 GUID = "0d5ff4d0-0000-4000-8000-000000000001"
 ODD = ["ü-名前", "a b", "%2e%2e", "x" * 300]
 NAMES: dict[str, list[str]] = {
-    "resourceGroupName": ["shop-rg", "no-rg", *ODD],
+    "resourceGroupName": ["shop-rg", "no-rg"],
     "serverName": ["shop-single", "no-server", *ODD],
     "flexibleServerName": ["shop-flex", "no-server", *ODD],
     "configurationName": ["work_mem", "azure.extensions", "shared_preload_libraries", "nothing", *ODD],
@@ -41,7 +41,7 @@ ENDS_SOMETHING = ("delete", "stop")
 def schema(wire: Wire) -> Any:
     """The description, with names in it that are there beside names that are not."""
     described = wire.lab.admin("GET", "openapi.json")
-    names = {**NAMES, "subscriptionId": [wire.subscription, GUID], "tenant": [wire.lab.environment()["AZURE_TENANT"]]}
+    names = {**NAMES, "subscriptionId": [wire.subscription], "tenant": [wire.lab.environment()["AZURE_TENANT"]]}
     for path, operations in described["paths"].items():
         for method, operation in operations.items():
             ends = method in ENDS_SOMETHING or path.endswith(ENDS_SOMETHING)

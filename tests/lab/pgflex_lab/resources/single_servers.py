@@ -35,6 +35,12 @@ def sku_of(name: str) -> dict[str, Any]:
     }
 
 
+def check_size(storage: dict[str, Any]) -> None:
+    size = whole(storage, "storageMB")
+    if not 5120 <= size <= 16777216 or size % 1024:
+        raise invalid("storageMB")
+
+
 class SingleServers:
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
@@ -63,8 +69,7 @@ class SingleServers:
             "storageAutogrow": "Enabled",
             **section(properties, "storageProfile"),
         }
-        if not 5120 <= whole(storage, "storageMB") <= 16777216 or whole(storage, "storageMB") % 1024:
-            raise invalid("storageMB")
+        check_size(storage)
         made = Resource(
             server_id,
             SINGLE.type,
@@ -146,6 +151,7 @@ class SingleServers:
         draft = {name: properties[name] for name in PLAIN if properties.get(name) is not None}
         if profile := section(properties, "storageProfile"):
             storage = {**server.properties["storageProfile"], **profile}
+            check_size(storage)
             if whole(storage, "storageMB") < whole(server.properties["storageProfile"], "storageMB"):
                 raise invalid("storageMB", "The storage size of a server cannot be reduced.")
             draft["storageProfile"] = storage
