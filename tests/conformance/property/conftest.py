@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from wire import Wire
 
 from pgflex_lab.testing import running_lab
+from wire import Wire
 
 TIME_SCALE = 1_000_000.0
 

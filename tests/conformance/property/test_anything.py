@@ -11,9 +11,9 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from wire import Wire
 
 from conformance_table import tried
+from wire import Wire
 
 METHODS = ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "get", "PROPFIND"]
 GROUP = "/subscriptions/{subscription}/resourceGroups/shop-rg"
