@@ -48,7 +48,7 @@ class Plain:
     @contextmanager
     def connected(self, server: str, user: str, database: str) -> Iterator[psycopg.Connection[Any]]:
         """At a source, without a client of Azure."""
-        place = next(item for item in self.lab.admin("GET", "state")["servers"] if item["name"] == server)
+        (place,) = (item for item in self.lab.admin("GET", "state")["servers"] if item["name"] == server)
         with psycopg.connect(
             host=place["fqdn"],
             hostaddr=place["hostaddr"],

@@ -70,7 +70,7 @@ def prefixes(values: Iterable[str], owner: ResourceId) -> list[Network]:
                 f"Address prefix {text} of resource {owner} is not formatted correctly. It should follow CIDR "
                 "notation, for example 10.0.0.0/24.",
             )
-        if str(wide).split("/", maxsplit=1)[0] != text.split("/")[0] and wide.version == 4:
+        if str(wide).split("/", maxsplit=1)[0] != text.split("/", maxsplit=1)[0] and wide.version == 4:
             raise bad(
                 "InvalidCIDRNotation",
                 f"The address prefix {text} in resource {owner} has an invalid CIDR notation. For the given prefix "
