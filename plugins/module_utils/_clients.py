@@ -106,6 +106,20 @@ class Azure:
             raise missing_package(error, "azure-mgmt-resource") from error
         return Client(self.credential, self._subscription(subscription_id), **self._arm())
 
+    def network(self, subscription_id: str | None = None) -> Any:
+        try:
+            from azure.mgmt.network import NetworkManagementClient as Client
+        except ImportError as error:
+            raise missing_package(error, "azure-mgmt-network") from error
+        return Client(self.credential, self._subscription(subscription_id), **self._arm())
+
+    def private_dns(self, subscription_id: str | None = None) -> Any:
+        try:
+            from azure.mgmt.privatedns import PrivateDnsManagementClient as Client
+        except ImportError as error:
+            raise missing_package(error, "azure-mgmt-privatedns") from error
+        return Client(self.credential, self._subscription(subscription_id), **self._arm())
+
     def _subscription(self, subscription_id: str | None) -> str:
         return subscription_id or self.sign_in.require_subscription()
 

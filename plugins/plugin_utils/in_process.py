@@ -33,7 +33,9 @@ PRELOAD = (
     "azure.core.pipeline.transport._requests_basic",
     "azure.identity",
     "azure.mgmt.authorization.v2022_04_01",
+    "azure.mgmt.network",
     "azure.mgmt.postgresqlflexibleservers",
+    "azure.mgmt.privatedns",
     "azure.mgmt.rdbms.postgresql",
     "psycopg",
 )
