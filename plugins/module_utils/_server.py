@@ -8,7 +8,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 from ._clients import Azure, body, raw, wire
@@ -67,6 +67,7 @@ def flexible_result(found: dict[str, Any]) -> dict[str, Any]:
             "private_dns_zone_id": network.get("privateDnsZoneArmResourceId"),
         },
         "high_availability": (properties.get("highAvailability") or {}).get("mode"),
+        "backup_retention_days": (properties.get("backup") or {}).get("backupRetentionDays"),
         "state": properties.get("state"),
     }
 
@@ -131,16 +132,39 @@ class AzureServer(ABC):
     def begin_put(self, change: Change, wait: bool) -> Poller:
         """Starts writing one parameter."""
 
-    def state(self) -> str:
-        found = type(self).to_result(self.client.servers.get(self.group, self.name, cls=raw))
-        return str(found["state"])
+    def details(self) -> dict[str, Any]:
+        return type(self).to_result(self.client.servers.get(self.group, self.name, cls=raw))
 
-    def require_running(self) -> None:
-        state = self.state()
+    def state(self) -> str:
+        return str(self.details()["state"])
+
+    def require_running(self) -> dict[str, Any]:
+        """The server, which is one that takes changes."""
+        found = self.details()
+        state = str(found["state"])
         if state in DOWN:
             raise ModuleFailure(
                 f"{self} can not be changed: its state is {state}.", code="ServerNotReady", hint=DOWN[state]
             )
+        return found
+
+    def rules(self, kind: str) -> list[dict[str, Any]]:
+        """Its rules; `kind` is firewall_rules or virtual_network_rules."""
+        return [wire(row) for row in getattr(self.client, kind).list_by_server(self.group, self.name)]
+
+    def put_rule(
+        self, kind: str, name: str, properties: dict[str, Any], deadline: Deadline, wait: bool = True
+    ) -> dict[str, Any] | None:
+        """Writes one rule and gives it as the service answers it, if it does."""
+        content = body({"properties": properties})
+        begin = partial(getattr(self.client, kind).begin_create_or_update, self.group, self.name, name, content)
+        what = f"write the rule {name} of {self}"
+        found = self._operate(lambda: begin(cls=raw, polling=wait), what, deadline, wait)
+        return found if isinstance(found, dict) and "properties" in found else None
+
+    def delete_rule(self, kind: str, name: str, deadline: Deadline, wait: bool = True) -> None:
+        begin = partial(getattr(self.client, kind).begin_delete, self.group, self.name, name)
+        self._operate(lambda: begin(polling=wait), f"delete the rule {name} of {self}", deadline, wait)
 
     def parameters(self) -> list[Parameter]:
         rows = self.client.configurations.list_by_server(self.group, self.name)
@@ -242,6 +266,30 @@ class FlexibleServer(AzureServer):
             self.group, self.name, change.name, content, cls=raw, polling=wait
         )
         return poller
+
+    def create(self, content: dict[str, Any], deadline: Deadline, wait: bool = True) -> None:
+        begin = partial(self.client.servers.begin_create_or_update, self.group, self.name, body(content), cls=raw)
+        self._operate(lambda: begin(polling=wait), f"create {self}", deadline, wait)
+
+    def change(self, content: dict[str, Any], deadline: Deadline, wait: bool = True) -> None:
+        begin = partial(self.client.servers.begin_update, self.group, self.name, body(content), cls=raw)
+        self._operate(lambda: begin(polling=wait), f"change {self}", deadline, wait)
+
+    def delete(self, deadline: Deadline, wait: bool = True) -> None:
+        begin = partial(self.client.servers.begin_delete, self.group, self.name)
+        self._operate(lambda: begin(polling=wait), f"delete {self}", deadline, wait)
+
+    def until_ready(self, deadline: Deadline) -> dict[str, Any]:
+        """The server, when what Azure does with it has ended: it is ready, or in a state that does not pass."""
+        with doing(f"wait for {self}"):
+            return until(
+                self.details,
+                lambda found: found["state"] == READY or found["state"] in DOWN,
+                what=f"wait for {self}",
+                timeout=deadline.left,
+                state=lambda found: str(found["state"]),
+                interval=5.0,
+            )
 
 
 SERVER_TYPES: dict[str, type[AzureServer]] = {"single_server": SingleServer, "flexible_server": FlexibleServer}

@@ -171,6 +171,11 @@ flexible_servers:
       type: str
       returned: success
       sample: Disabled
+    backup_retention_days:
+      description: Number of days that backups are kept.
+      type: int
+      returned: success
+      sample: 7
     replication_role:
       description: V(Primary) for a server of its own, V(AsyncReplica) or V(GeoAsyncReplica) for a read replica.
       type: str
