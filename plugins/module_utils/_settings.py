@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 from urllib.parse import quote
 
+from ._errors import ModuleFailure
+from ._ids import parse
 from ._states import MAX_DATABASES, NAME
 
 SINGLE = "PostgreSQLSingleServer"
@@ -37,6 +40,13 @@ DEFAULTS: dict[str, Any] = {
         "settle_timeout": 120,
     },
     "validation": {"enabled": True, "jobs": 4, "max_examples": 5},
+    "network": {"apply": True, "remove": False, "dns_forwarding": False, "subnet_name": "pgflex-migration"},
+    "runtime_server": {
+        "sku_name": "Standard_D4ds_v5",
+        "sku_tier": "GeneralPurpose",
+        "storage_gb": 32,
+        "delete": True,
+    },
 }
 CONNECTION = ("host", "hostaddr", "port", "user", "password", "sslmode", "sslrootcert")
 
@@ -67,10 +77,9 @@ def problems(given: dict[str, Any]) -> list[str]:
             f"pgflex.migration_name {name!r} is no name for a migration: only letters, digits and hyphens, "
             "not starting with a hyphen."
         )
-    found += _classic_problems(settings) if settings["generation"] == "classic" else []
-    fqdn = [f"pgflex.{side}.fqdn" for side in ("source", "target") if settings[side].get("fqdn")]
-    if fqdn and settings.get("runtime_server_id"):
-        found.append(f"{' and '.join(fqdn)} can not be given together with pgflex.runtime_server_id.")
+    found += _classic_problems(settings) if settings["generation"] == "classic" else _current_problems(settings)
+    found += _source_problems(source)
+    found += _network_problems(settings)
     window = settings.get("window") or {}
     if window.get("end") and not window.get("start"):
         found.append("pgflex.window.end is given without pgflex.window.start.")
@@ -116,11 +125,10 @@ def _classic_problems(settings: dict[str, Any]) -> list[str]:
     foreign = {
         "migrate_roles": settings.get("migrate_roles"),
         "runtime_server_id": settings.get("runtime_server_id"),
+        "runtime_server.name": settings["runtime_server"].get("name"),
         "window.end": (settings.get("window") or {}).get("end"),
     }
-    given = [f"pgflex.{name}" for name, value in foreign.items() if value]
-    if given:
-        found.append(f"{', '.join(given)} {'need' if len(given) > 1 else 'needs'} pgflex.generation current.")
+    found += _other_generation(foreign, "current")
     if settings["source"]["type"] != SINGLE:
         found.append(f"pgflex.generation classic migrates Single Servers only, not {settings['source']['type']}.")
     if settings["option"] == "Validate":
@@ -129,7 +137,89 @@ def _classic_problems(settings: dict[str, Any]) -> list[str]:
     own = [key for key in ("client_id", "tenant_id", "client_secret") if app.get(key)]
     if own and len(own) < 3:
         found.append("pgflex.app needs client_id, tenant_id and client_secret together, or none of them.")
+    subnet, network = settings.get("migration_subnet_id"), settings.get("migration_vnet_id")
+    if subnet and network and not str(subnet).lower().startswith(f"{network}/subnets/".lower()):
+        found.append("pgflex.migration_subnet_id is not in pgflex.migration_vnet_id: give one of the two.")
     return found
+
+
+def _current_problems(settings: dict[str, Any]) -> list[str]:
+    return _other_generation(
+        {name: settings.get(name) for name in ("migration_subnet_id", "migration_vnet_id")}, "classic"
+    )
+
+
+def _other_generation(foreign: Mapping[str, Any], generation: str) -> list[str]:
+    given = [f"pgflex.{name}" for name, value in foreign.items() if value]
+    if not given:
+        return []
+    return [f"{', '.join(given)} {'need' if len(given) > 1 else 'needs'} pgflex.generation {generation}."]
+
+
+def _source_problems(source: dict[str, Any]) -> list[str]:
+    given = [f"pgflex.source.{name}" for name in ("access", "route", "virtual_network_id") if source.get(name)]
+    if source["type"] in (SINGLE, FLEXIBLE):
+        told = f"{', '.join(given)} can only be said of a source outside Azure: a server of Azure tells it itself."
+        return [told] if given else []
+    if source.get("access") != "private":
+        private = [name for name in given if name != "pgflex.source.access"]
+        return [f"{', '.join(private)} can only be said of a source whose access is private."] if private else []
+    if not source.get("route"):
+        return [
+            "pgflex.source.route is missing: say what leads to the private source, vpn, expressroute, peering or none."
+        ]
+    if source["route"] == "peering" and not source.get("virtual_network_id"):
+        return ["pgflex.source.virtual_network_id is missing: pgflex.source.route is peering."]
+    return []
+
+
+def _network_problems(settings: dict[str, Any]) -> list[str]:
+    source, target, made = settings["source"], settings["target"], settings["runtime_server"]
+    ids = {
+        "source.virtual_network_id": ("virtualNetworks", source.get("virtual_network_id")),
+        "migration_subnet_id": ("virtualNetworks/subnets", settings.get("migration_subnet_id")),
+        "migration_vnet_id": ("virtualNetworks", settings.get("migration_vnet_id")),
+        "runtime_server_id": ("flexibleServers", settings.get("runtime_server_id")),
+        "runtime_server.virtual_network_id": ("virtualNetworks", made.get("virtual_network_id")),
+        "runtime_server.subnet_id": ("virtualNetworks/subnets", made.get("subnet_id")),
+        "runtime_server.private_dns_zone_id": ("privateDnsZones", made.get("private_dns_zone_id")),
+    }
+    found = [
+        f"pgflex.{name} {given!r} is not the id of a resource of type {kind}."
+        for name, (kind, given) in ids.items()
+        if given and not _is_id(str(given), kind)
+    ]
+    if made.get("name") and settings.get("runtime_server_id"):
+        found.append("pgflex.runtime_server.name and pgflex.runtime_server_id exclude each other: make one or use one.")
+    runtime = next((name for name in ("runtime_server_id", "runtime_server.name") if _at(settings, name)), None)
+    fqdn = [f"pgflex.{side}.fqdn" for side in ("source", "target") if settings[side].get("fqdn")]
+    if fqdn and runtime:
+        found.append(f"{' and '.join(fqdn)} can not be given together with pgflex.{runtime}.")
+    address = target.get("public_address")
+    if address and not _is_address(str(address)):
+        found.append(f"pgflex.target.public_address {address!r} is no IPv4 address.")
+    return found
+
+
+def _at(settings: dict[str, Any], name: str) -> Any:
+    outer, _dot, inner = name.partition(".")
+    found = settings.get(outer)
+    return found.get(inner) if inner and found else found
+
+
+def _is_id(text: str, kind: str) -> bool:
+    try:
+        return "/".join(parse(text, "").types).lower() == kind.lower()
+    except ModuleFailure:
+        return False
+
+
+def _is_address(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except AddressValueError:
+        return False
+    return True
 
 
 def migration_name(settings: dict[str, Any], host: str) -> str:
@@ -155,7 +245,7 @@ def app_scopes(settings: dict[str, Any]) -> list[str]:
     target = settings["target"].get("id", "")
     group = settings.get("migration_resource_group_id") or target.split("/providers/", 1)[0]
     subnet = settings.get("migration_subnet_id")
-    network = [subnet.split("/subnets/", 1)[0]] if subnet else []
+    network = [subnet.split("/subnets/", maxsplit=1)[0]] if subnet else []
     return [settings["source"].get("id", ""), target, group, *network]
 
 
@@ -168,14 +258,14 @@ def derive(
     """The settings with defaults and all that follows from them and from what the two servers are.
 
     Adds `migration_name`, `validated_tag`, `app_scopes`, `watched` (the migration as the module watch takes it), and
-    for both sides `id` (of the source, what the service calls it), `tags` and `connection`. Raises nothing: call
+    for both sides `id` (of the source, what the service calls it), `tags`, `version` and `connection`. Raises nothing: call
     `problems` first.
     """
     settings = with_defaults(given)
     source, target = settings["source"], settings["target"]
     for side, server in ((source, source_server), (target, target_server)):
         if server:
-            side["id"], side["tags"] = server["id"], server.get("tags") or {}
+            side["id"], side["tags"], side["version"] = server["id"], server.get("tags") or {}, server.get("version")
             side.setdefault("host", server["fully_qualified_domain_name"])
         side["connection"] = {key: side[key] for key in CONNECTION if side.get(key) is not None}
     if source["type"] not in (SINGLE, FLEXIBLE):

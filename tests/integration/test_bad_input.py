@@ -32,6 +32,10 @@ class Case:
     playbook: str = "public_access"
 
 
+RUNTIME = (
+    "/subscriptions/5c5037e5-d3f1-4e7b-b3a9-f6bf94902b30/resourceGroups/shop-rg/providers"
+    "/Microsoft.DBforPostgreSQL/flexibleServers/runtime"
+)
 CASES = {
     "no-source": Case(
         ("pgflex.source.name is missing", "pgflex.source.password is missing"),
@@ -58,7 +62,7 @@ CASES = {
     ),
     "names-and-runtime-server": Case(
         ("pgflex.source.fqdn can not be given together with pgflex.runtime_server_id",),
-        {"source": {"fqdn": "db1.example.org"}, "runtime_server_id": "/subscriptions/x"},
+        {"source": {"fqdn": "db1.example.org"}, "runtime_server_id": RUNTIME},
     ),
     "unknown-source": Case(
         ("There is no server nobody in shop-rg: check pgflex.source",), {"source": {"name": "nobody"}}
@@ -107,7 +111,7 @@ CASES = {
         ("pgflex.mode is offline: an offline migration has no cutover",), {"mode": "offline"}, playbook="cutover"
     ),
     "cutover-of-nothing": Case(
-        ("There is no migration", "yet: make it with pgflex.migrate.public_access"), playbook="cutover"
+        ("There is no migration", "yet: make it with pgflex.migrate.migrate"), playbook="cutover"
     ),
 }
 

@@ -23,6 +23,10 @@ GOOD: dict[str, Any] = {
     "target": {"resource_group": "shop-rg", "name": "shop-flex", "user": "pgadmin", "password": "b"},
     "databases": ["shop", "stock"],
 }
+GROUP = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/shop-rg/providers"
+RUNTIME = f"{GROUP}/Microsoft.DBforPostgreSQL/flexibleServers/runtime"
+VNET = f"{GROUP}/Microsoft.Network/virtualNetworks/vnet1"
+SUBNET = f"{VNET}/subnets/work"
 OWN = {"type": "OnPremises", "host": "203.0.113.7", "user": "postgres", "password": "a"}
 SOURCE_SERVER = {"id": "/the/source", "fully_qualified_domain_name": "shop-single.postgres.database.azure.com"}
 TARGET_SERVER = {"id": "/the/target", "fully_qualified_domain_name": "shop-flex.postgres.database.azure.com"}
@@ -94,8 +98,15 @@ def test_defaults_stay_as_they_are() -> None:
         changed(generation="classic"),
         changed(generation="classic", app={"client_id": "c", "tenant_id": "t", "client_secret": "s"}),
         changed(window={"start": "2026-11-21T02:00:00Z", "end": "2026-11-21T04:00:00Z"}),
-        changed(runtime_server_id="/runtime"),
+        changed(runtime_server_id=RUNTIME),
         changed(source__fqdn="source.corp"),
+        changed(source={**OWN, "access": "public"}),
+        changed(source={**OWN, "access": "private", "route": "vpn"}),
+        changed(source={**OWN, "access": "private", "route": "peering", "virtual_network_id": VNET}),
+        changed(generation="classic", migration_subnet_id=SUBNET),
+        changed(generation="classic", migration_subnet_id=SUBNET, migration_vnet_id=VNET),
+        changed(runtime_server={"name": "pgflex-runtime", "subnet_id": SUBNET}),
+        changed(target__public_address="203.0.113.9"),
     ],
 )
 def test_good_settings_have_no_problems(given: dict[str, Any]) -> None:
@@ -123,7 +134,7 @@ def test_good_settings_have_no_problems(given: dict[str, Any]) -> None:
         (changed(generation="classic", option="Validate"), ["pgflex.option Validate needs pgflex.generation current"]),
         (changed(generation="classic", app={"client_id": "c"}), ["pgflex.app needs client_id, tenant_id and"]),
         (
-            changed(generation="classic", migrate_roles=True, runtime_server_id="/runtime"),
+            changed(generation="classic", migrate_roles=True, runtime_server_id=RUNTIME),
             ["pgflex.migrate_roles, pgflex.runtime_server_id need pgflex.generation current."],
         ),
         (
@@ -131,9 +142,43 @@ def test_good_settings_have_no_problems(given: dict[str, Any]) -> None:
             ["pgflex.window.end needs pgflex.generation current."],
         ),
         (
-            changed(source__fqdn="a.corp", target__fqdn="b.corp", runtime_server_id="/runtime"),
+            changed(source__fqdn="a.corp", target__fqdn="b.corp", runtime_server_id=RUNTIME),
             ["pgflex.source.fqdn and pgflex.target.fqdn can not be given together with pgflex.runtime_server_id."],
         ),
+        (
+            changed(source__fqdn="a.corp", runtime_server={"name": "pgflex-runtime"}),
+            ["pgflex.source.fqdn can not be given together with pgflex.runtime_server.name."],
+        ),
+        (
+            changed(runtime_server={"name": "pgflex-runtime"}, runtime_server_id=RUNTIME),
+            ["pgflex.runtime_server.name and pgflex.runtime_server_id exclude each other"],
+        ),
+        (
+            changed(generation="classic", runtime_server={"name": "pgflex-runtime"}),
+            ["pgflex.runtime_server.name needs pgflex.generation current."],
+        ),
+        (changed(runtime_server_id=SUBNET), [f"pgflex.runtime_server_id '{SUBNET}' is not the id of a resource of"]),
+        (changed(runtime_server={"subnet_id": "work"}), ["pgflex.runtime_server.subnet_id 'work' is not the id"]),
+        (
+            changed(migration_subnet_id=SUBNET, migration_vnet_id=VNET),
+            ["pgflex.migration_subnet_id, pgflex.migration_vnet_id need pgflex.generation classic."],
+        ),
+        (
+            changed(generation="classic", migration_subnet_id=SUBNET, migration_vnet_id=f"{VNET}2"),
+            ["pgflex.migration_subnet_id is not in pgflex.migration_vnet_id"],
+        ),
+        (
+            changed(generation="classic", migration_subnet_id=VNET),
+            [f"pgflex.migration_subnet_id '{VNET}' is not the id of a resource of type virtualNetworks/subnets."],
+        ),
+        (changed(source__access="private"), ["pgflex.source.access can only be said of a source outside Azure"]),
+        (changed(source={**OWN, "access": "private"}), ["pgflex.source.route is missing"]),
+        (changed(source={**OWN, "route": "vpn"}), ["pgflex.source.route can only be said of a source whose access"]),
+        (
+            changed(source={**OWN, "access": "private", "route": "peering"}),
+            ["pgflex.source.virtual_network_id is missing"],
+        ),
+        (changed(target__public_address="flex.corp"), ["pgflex.target.public_address 'flex.corp' is no IPv4 address."]),
         (changed(window={"end": "2026-11-21T04:00:00Z"}), ["pgflex.window.end is given without pgflex.window.start."]),
     ],
 )
