@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from ._clients import Azure, wire
-from ._errors import code_of, service_errors, status_of
+from ._errors import ModuleFailure, code_of, service_errors, status_of
 from ._ids import parse
+from ._parallel import each
 
 
 def allows(permissions: list[dict[str, Any]], action: str) -> bool:
@@ -56,3 +57,25 @@ def permissions_at(azure: Azure, scope: str) -> list[dict[str, Any]]:
 def may(azure: Azure, scope: str, action: str) -> bool:
     """Whether the signed-in identity may do this at the scope, an id of a resource or of a resource group."""
     return allows(permissions_at(azure, scope), action)
+
+
+def missing(azure: Azure, needs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Those of the needs, each a scope and an action, that the signed-in identity lacks; one request for a scope."""
+    wanted = list(dict.fromkeys(needs))
+    scopes = list(dict.fromkeys(scope for scope, _action in wanted))
+    found = dict(zip(scopes, each(lambda scope: permissions_at(azure, scope), scopes), strict=True))
+    return [(scope, action) for scope, action in wanted if not allows(found[scope], action)]
+
+
+def require(azure: Azure, needs: Iterable[tuple[str, str]]) -> None:
+    """Raises, before anything is written, when the signed-in identity lacks one of the needs."""
+    lacking = missing(azure, needs)
+    if lacking:
+        named = ", ".join(f"{action} at {scope}" for scope, action in lacking)
+        raise ModuleFailure(
+            f"The signed-in identity lacks {named}. Nothing was changed.",
+            code="AuthorizationFailed",
+            target=lacking[0][0],
+            hint="Give it a role there that allows this, such as Network Contributor; a role of your own needs "
+            "Microsoft.Authorization/permissions/read as well.",
+        )
