@@ -23,11 +23,25 @@ HINTS = {
     "PrincipalNotFound": "Azure Resource Manager does not know the new principal yet; raise wait_timeout or run again.",
     "ServerIsBusy": "Another operation runs on the server; run again when it has ended.",
     "ConflictingServerOperation": "Another operation runs on the server; run again when it has ended.",
+    "VirtualNetworkRuleBadRequest": "A subnet that lacks the service endpoint Microsoft.Sql gets it from "
+    "pgflex.migrate.subnet with service_endpoints; it has to be in the server's region.",
     "QuotaExceeded": "Ask for more quota in the region or take a smaller size.",
     "Authorization_RequestDenied": "The signed-in identity needs the Microsoft Graph permission "
     "Application.ReadWrite.OwnedBy or Application.ReadWrite.All, or the directory role Application Developer.",
     "Request_ResourceNotFound": "A new application is not known to all of Microsoft Graph at once; run again.",
     "InvalidResourceNamespace": "Check the option namespaces.",
+    "VnetAddressSpacesOverlap": "Networks with addresses in common can not be peered: change the address space of one, "
+    "or take a network between them that overlaps with neither.",
+    "RemoteVnetHasNoGateways": "use_remote_gateways needs a gateway in the other network and allow_gateway_transit on "
+    "its side of the peering.",
+    "RemotePeeringIsDisconnected": "The other side has to be made again: run pgflex.migrate.virtual_network_peering "
+    "with both networks.",
+    "AnotherPeeringAlreadyReferencesRemoteVnet": "They are peered under another name; run again to take it.",
+    "AnotherOperationInProgress": "Another operation runs on the network; run again when it has ended.",
+    "NetcfgSubnetRangesOverlap": "Choose another address_prefix, or leave it out to take the next free one.",
+    "NetcfgSubnetRangeOutsideVnet": "Choose an address_prefix in the network's address space, or leave it out.",
+    "InUseSubnetCannotBeDeleted": "Delete what is in the subnet first.",
+    "SubnetDelegationsCannotChangeWhenSubnetUsedByResource": "Take another subnet: this one is in use.",
     "AADSTS7000215": "The option secret has to be the value of a client secret of client_id, not its id.",
     "AADSTS7000222": "The client secret has expired; make a new one.",
     "AADSTS700016": "The option client_id is not known in this tenant.",

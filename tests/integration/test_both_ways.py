@@ -75,6 +75,12 @@ TAGS = {
 }
 ROLE = {"principal_id": "{{ case_app_made.entra_application.service_principal_id }}", "scopes": [SCOPE]}
 PARAMETERS = {"resource_group": GROUP, "server_name": "shop-flex", "server_type": "flexible_server"}
+OFFICE = {"name": "office", "start_ip_address": "203.0.113.7"}
+NETWORK_RULE = {
+    "resource_group": GROUP,
+    "server_name": "shop-single",
+    "rules": [{"name": "nope", "subnet_id": f"{SCOPE}/providers/Microsoft.Network/virtualNetworks/nope/subnets/nope"}],
+}
 MIGRATION = {
     **ONE,
     "source_db_server_resource_id": SOURCE_ID,
@@ -127,6 +133,12 @@ MANAGEMENT = [
     Case("parameters", "server_parameters", {**PARAMETERS, "parameters": {"work_mem": 8192}}),
     Case("parameters_bad", "server_parameters", {**PARAMETERS, "parameters": {"work_mem": "lots"}}, fails=True),
     Case("parameters_none", "server_parameters", {**PARAMETERS, "parameters": {"no_such": "1"}}, fails=True),
+    Case("rules_check", "firewall_rules", {**PARAMETERS, "rules": [OFFICE]}, check=True),
+    Case("rules", "firewall_rules", {**PARAMETERS, "rules": [OFFICE]}),
+    Case("rules_bad", "firewall_rules", {**PARAMETERS, "rules": [{**OFFICE, "start_ip_address": "10.1"}]}, fails=True),
+    Case("rules_gone", "firewall_rules", {**PARAMETERS, "rules": [{"name": "office"}], "state": "absent"}),
+    Case("network_rule_check", "virtual_network_rule", NETWORK_RULE, check=True),
+    Case("network_rule", "virtual_network_rule", NETWORK_RULE, fails=True),
     Case("tags_check", "resource_tags", TAGS, check=True),
     Case("tags", "resource_tags", TAGS),
 ]

@@ -13,6 +13,7 @@ import pytest
 MODULES = sorted(path.stem for path in (Path(__file__).parents[3] / "plugins" / "modules").glob("*.py"))
 MARKER = "Marker-Secret-4711"
 SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
+NETWORK = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/shop-rg/providers/Microsoft.Network/virtualNetworks/shop"
 # What the sign-in and the modules' own checks need to let a request pass.
 KNOWN = {
     "subscription_id": SUBSCRIPTION,
@@ -26,6 +27,8 @@ KNOWN = {
     "scopes": [f"/subscriptions/{SUBSCRIPTION}/resourceGroups/shop-rg"],
     "parameters": {"work_mem": "8192"},
     "generation": "classic",
+    "start_ip_address": "203.0.113.4",
+    "subnet_id": f"{NETWORK}/subnets/shop",
 }
 VALUES: dict[str, Any] = {"int": 1, "float": 1.0, "bool": False, "dict": {"key": "value"}, "path": "/nowhere/ca.pem"}
 
