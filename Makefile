@@ -35,6 +35,7 @@ rehearse: $(READY) ## a playbook for your own inventory in the lab: INVENTORY=pa
 test: $(READY) ## everything that CI runs: lint, sanity, old and new ansible-core, all tests
 	@$(MAKE) -k -j2 --output-sync=target sanity $(LINTS)
 	@$(MAKE) test-matrix
+	@$(MAKE) postgres-versions
 	@$(PYTEST)
 
 .PHONY: venv
@@ -58,6 +59,10 @@ unit: $(READY) ## unit tests: no network, no lab
 .PHONY: lab-test
 lab-test: $(READY) ## the lab's own tests
 	@$(PYTEST) tests/lab
+
+.PHONY: postgres-versions
+postgres-versions: $(READY) ## PostgreSQL of the majors that the tests use, into .build/postgres
+	@PYTHONPATH=tests $(BIN)/python -m postgres_versions
 
 .PHONY: integration
 integration: $(READY) ## playbooks, roles and modules against the lab; the demo
