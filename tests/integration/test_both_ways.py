@@ -112,6 +112,9 @@ MANAGEMENT = [
     Case("no_such_server", "flexible_server_info", {"resource_group": GROUP, "name": "nope"}),
     Case("no_such_group", "flexible_server_info", {"resource_group": "nope"}),
     Case("single_server", "single_server_info", {"resource_group": GROUP, "name": "shop-single"}, check=True),
+    Case("endpoints", "private_endpoint_info"),
+    Case("endpoints_of_server", "private_endpoint_info", {"server_id": SOURCE_ID}),
+    Case("endpoints_of_nothing", "private_endpoint_info", {"server_id": SCOPE}, fails=True),
     # Providers, application, roles
     Case("providers_check", "resource_provider", check=True),
     Case("providers", "resource_provider"),
