@@ -65,7 +65,7 @@ def endpoint_result(endpoint: Found, groups: Iterable[Found] = (), nic: Found | 
     }
 
 
-def _addresses(properties: Found, configs: list[Found], nic: Found | None) -> Iterator[str]:
+def _addresses(properties: Found, configs: list[Found], nic: Found | None) -> Iterator[str | None]:
     """An endpoint with a zone group does not tell its address itself; its interface does, and so does the group."""
     for row in properties.get("customDnsConfigs") or []:
         yield from row.get("ipAddresses") or []
@@ -76,7 +76,7 @@ def _addresses(properties: Found, configs: list[Found], nic: Found | None) -> It
             yield from record.get("ipAddresses") or []
 
 
-def _names(properties: Found, nic: Found | None) -> Iterator[str]:
+def _names(properties: Found, nic: Found | None) -> Iterator[str | None]:
     for row in properties.get("customDnsConfigs") or []:
         yield row.get("fqdn")
     for row in properties_of(nic).get("ipConfigurations") or []:
