@@ -51,8 +51,14 @@ class AllReachable:
             return None
         return Resource(ResourceId("/"), "PgflexLab/servers", internal={"cluster": cluster.name})
 
-    def explain(self, source: object, target: object, *, adds_rules: bool) -> str | None:
+    def explain(self, journey: object) -> str | None:
         return self.reason
+
+    def refusal(self, journey: object) -> str | None:
+        return None
+
+    def networks(self, journey: object) -> list[ResourceId]:
+        return []
 
 
 @dataclass(frozen=True)

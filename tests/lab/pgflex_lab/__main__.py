@@ -11,7 +11,7 @@ from pathlib import Path
 from pgflex_lab import process
 from pgflex_lab.clusters import ClusterError, remove_leftovers
 from pgflex_lab.postgres_programs import ProgramFailed
-from pgflex_lab.seed import InvalidSeed
+from pgflex_lab.seed_networks import InvalidSeed
 from pgflex_lab.settings import Settings, seed_path
 
 

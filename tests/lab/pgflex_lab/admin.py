@@ -6,7 +6,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pgflex_lab import openapi, seed
+from pgflex_lab import openapi, seed, seed_networks
+from pgflex_lab.arm.http import ArmError
+from pgflex_lab.arm.ids import InvalidResourceId, ResourceId
 from pgflex_lab.arm.store import Resource
 from pgflex_lab.clusters import ClusterError
 from pgflex_lab.faults import InvalidFault
@@ -22,6 +24,7 @@ Answer = tuple[int, Any]
 def handle(service: Service, method: str, path: str, body: Any) -> Answer:
     """`path` is what follows /_lab/."""
     lab = service.lab
+    given = body if isinstance(body, dict) else {}
     try:
         match method, path.strip("/"):
             case "GET", "state":
@@ -41,13 +44,28 @@ def handle(service: Service, method: str, path: str, body: Any) -> Answer:
                 lab.faults.clear()
                 return 204, None
             case "POST", "servers":
-                return 201, server_view(lab, seed.add_server(lab, body if isinstance(body, dict) else {}))
+                return 201, server_view(lab, seed.add_server(lab, given))
+            case "POST", "networks":
+                return 201, seed.add_networks(lab, given)
+            case "POST", "dns_servers":
+                return 201, {"address": seed_networks.add_dns_server(lab, given).address}
+            case "POST", "arm":
+                return 200, {"value": [_arm(lab, item) for item in given.get("requests") or []]}
             case "POST", "reset":
-                service.reset(body if isinstance(body, dict) else {})
+                service.reset(given)
                 return 200, state(service.lab)
-    except (InvalidFault, seed.InvalidSeed, ClusterError) as error:
+    except (InvalidFault, seed_networks.InvalidSeed, InvalidResourceId, ClusterError) as error:
         return 400, {"error": str(error)}
+    except ArmError as error:
+        return 400, {"error": f"{error.code}: {error.message}"}
     return 404, {"error": f"{method} /_lab/{path} is not known"}
+
+
+def _arm(lab: Lab, item: dict[str, Any]) -> Any:
+    """One of Azure's calls as the lab itself, done at once: `method`, `id`, `body`, `api_version`."""
+    target = ResourceId.parse(str(item.get("id") or ""))
+    method = str(item.get("method") or "PUT").upper()
+    return seed_networks.call(lab, method, target, item.get("body"), str(item.get("api_version") or "")).body
 
 
 def server_view(lab: Lab, server: Resource) -> dict[str, Any]:
@@ -61,6 +79,7 @@ def server_view(lab: Lab, server: Resource) -> dict[str, Any]:
         "port": cluster.port,
         "admin": server.properties["administratorLogin"],
         "public_ip": server.internal.get("public_ip"),
+        "private_ip": server.internal.get("private_ip") or server.properties.get("privateAddress"),
         "running": cluster.running,
         "databases": cluster.databases() if cluster.running else [],
     }

@@ -15,7 +15,7 @@ from pgflex_lab.faults import FaultPlan
 from pgflex_lab.graph import Graph
 from pgflex_lab.migrations.service import MigrationService
 from pgflex_lab.rbac import Rbac, forbidden
-from pgflex_lab.reachability import Reachability
+from pgflex_lab.reachability import DnsServer, Reachability
 from pgflex_lab.resources.configurations import Configurations
 from pgflex_lab.resources.databases import Databases
 from pgflex_lab.resources.firewall_rules import Rules
@@ -23,6 +23,7 @@ from pgflex_lab.resources.flexible_servers import FlexibleServers
 from pgflex_lab.resources.network_security_groups import NetworkSecurityGroups
 from pgflex_lab.resources.networking import Networking
 from pgflex_lab.resources.peerings import Peerings
+from pgflex_lab.resources.permissions import Permissions
 from pgflex_lab.resources.private_dns_links import PrivateDnsLinks
 from pgflex_lab.resources.private_dns_records import PrivateDnsRecords
 from pgflex_lab.resources.private_dns_zone_groups import PrivateDnsZoneGroups
@@ -66,6 +67,7 @@ class Lab:
         self.resource_groups = ResourceGroups(self)
         self.role_definitions = RoleDefinitions(self)
         self.role_assignments = RoleAssignments(self)
+        self.permissions = Permissions(self)
         self.single_servers = SingleServers(self)
         self.flexible_servers = FlexibleServers(self)
         self.networking = Networking(self)
@@ -81,6 +83,8 @@ class Lab:
         self.server_connections = ServerConnections(self)
         self.server_networks = ServerNetworks(self)
         self.tags = Tags(self)
+        self.dns_servers: dict[str, DnsServer] = {}
+        """Those that are not Azure's, by address."""
         self.reachability = Reachability(self)
         self.migrations = MigrationService(self)
         self.environment: dict[str, str] = {}
@@ -95,6 +99,7 @@ class Lab:
             self.resource_groups,
             self.role_definitions,
             self.role_assignments,
+            self.permissions,
             self.single_servers,
             self.flexible_servers,
             self.virtual_networks,

@@ -15,6 +15,8 @@ from pgflex_lab.settings import Clock
 
 ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
 DEFINITIONS = "Microsoft.Authorization/roleDefinitions"
+ITSELF = Caller("lab", "lab")
+"""Who writes what seeds declare; nobody can sign in as it."""
 
 
 @dataclass(frozen=True)
@@ -153,15 +155,18 @@ class Rbac:
         return found
 
     def allows(self, principal_id: str, action: str, scope: str | ResourceId) -> bool:
+        if principal_id == ITSELF.object_id:
+            return True
+        return any(role.permits(action) for role in self.roles_at(principal_id, scope))
+
+    def roles_at(self, principal_id: str, scope: str | ResourceId) -> list[Role]:
+        """What is assigned at the scope or above it."""
         target = scope if isinstance(scope, ResourceId) else ResourceId.parse(scope)
-        return any(role.permits(action) and at.contains(target) for role, at in self._effective(principal_id))
+        return [role for role, at in self._effective(principal_id) if at.contains(target)]
 
     def has_role(self, principal_id: str, role_name: str, scope: str | ResourceId) -> bool:
         """Is that very role assigned at the scope or above it?"""
-        target = scope if isinstance(scope, ResourceId) else ResourceId.parse(scope)
-        return any(
-            role.name.lower() == role_name.lower() and at.contains(target) for role, at in self._effective(principal_id)
-        )
+        return any(role.name.lower() == role_name.lower() for role in self.roles_at(principal_id, scope))
 
     def sees_something_in(self, principal_id: str, scope: ResourceId) -> bool:
         """Has the caller any role at, above or below the scope?"""

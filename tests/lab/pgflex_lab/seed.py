@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from pgflex_lab import seed_networks
+from pgflex_lab.arm.http import ArmError, ArmRequest
 from pgflex_lab.arm.ids import ResourceId
 from pgflex_lab.arm.store import Resource
 from pgflex_lab.graph import application_template, principal_body
+from pgflex_lab.rbac import ITSELF
+from pgflex_lab.resources.networking import VNET, ZONE
 from pgflex_lab.resources.servers import FLEXIBLE, ONPREMISES_TYPE, SINGLE
+from pgflex_lab.seed_networks import InvalidSeed, Scope
 
 if TYPE_CHECKING:
     from pgflex_lab.lab import Lab
 
 NAMESPACE = uuid.UUID("6f1d2ad4-7a4e-4c1d-9c3e-3b0f6b1c5a10")
 WORKLOAD_ISSUER = "https://oidc.lab.example/cluster"
-
-
-class InvalidSeed(ValueError):
-    """The seed cannot be used; the text says why."""
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -45,8 +46,7 @@ def apply(lab: Lab, data: dict[str, Any]) -> None:
             lab.providers.seed(str(item["id"]), namespace)
         for group in item.get("resource_groups") or []:
             lab.resource_groups.add(str(item["id"]), group["name"], group.get("location", "eastus"), group.get("tags"))
-    for item in data.get("servers") or []:
-        add_server(lab, item)
+    add_networks(lab, data)
     for item in data.get("operators") or []:
         _operator(lab, item)
     _environment(lab, data)
@@ -118,11 +118,21 @@ def _environment(lab: Lab, data: dict[str, Any]) -> None:
     }
 
 
-def add_server(lab: Lab, item: dict[str, Any]) -> Resource:
+def add_networks(lab: Lab, data: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """All that a mapping declares of networks and servers; answers with the ids by kind and name."""
+    made = seed_networks.prepare(lab, data)
+    for item in data.get("servers") or []:
+        made.setdefault("servers", {})[str(item.get("name"))] = str(add_server(lab, item, data).id)
+    return made | seed_networks.finish(lab, data)
+
+
+def add_server(lab: Lab, item: dict[str, Any], data: dict[str, Any] | None = None) -> Resource:
     """A server with its cluster, rules, databases and parameters, ready at once."""
+    scope = Scope(lab, data or {}, item)
+    item = {**item, "subscription": scope.subscription, "resource_group": scope.resource_group}
     try:
         kind = str(item["type"])
-        server = {"single": _single, "flexible": _flexible, "other": _other}[kind](lab, item)
+        server = {"single": _single, "flexible": _flexible, "other": _other}[kind](lab, item, scope)
         password = str(item["password"])
     except KeyError as error:
         raise InvalidSeed(
@@ -132,9 +142,12 @@ def add_server(lab: Lab, item: dict[str, Any]) -> Resource:
     cluster = lab.servers.make_cluster(server, password)
     if kind == "other":
         server.properties["hostaddr"] = cluster.hostaddr
-    lab.store.put(server)
-    for rule, addresses in (item.get("firewall_rules") or {}).items():
-        lab.rules.add(server, rule, str(addresses[0]), str(addresses[-1]))
+    try:
+        _place(lab, server, item, scope)
+    except (ArmError, InvalidSeed):
+        lab.clusters.drop(server.name)
+        lab.store.delete(server.id)
+        raise
     for database in item.get("databases") or []:
         cluster.create_database(str(database))
     for parameter, value in (item.get("parameters") or {}).items():
@@ -143,6 +156,18 @@ def add_server(lab: Lab, item: dict[str, Any]) -> Resource:
         cluster.restart()
         lab.configurations.restarted(server)
     return server
+
+
+def _place(lab: Lab, server: Resource, item: dict[str, Any], scope: Scope) -> None:
+    """Puts the server into the store with its rules, and into its network."""
+    if server.type == FLEXIBLE.type:
+        lab.server_networks.attach(server)
+    lab.store.put(server)
+    for rule, addresses in (item.get("firewall_rules") or {}).items():
+        lab.rules.add(server, rule, str(addresses[0]), str(addresses[-1]))
+    for rule, subnet in (item.get("virtual_network_rules") or {}).items():
+        properties = {"virtualNetworkSubnetId": str(scope.subnet(subnet)), "ignoreMissingVnetServiceEndpoint": True}
+        seed_networks.call(lab, "PUT", server.id.child("virtualNetworkRules", str(rule)), {"properties": properties})
 
 
 def _parameter(lab: Lab, server: Resource, name: str, value: str) -> None:
@@ -158,7 +183,7 @@ def _id(item: dict[str, Any], type_name: str) -> ResourceId:
     return group.extension(namespace, short, str(item["name"]))
 
 
-def _single(lab: Lab, item: dict[str, Any]) -> Resource:
+def _single(lab: Lab, item: dict[str, Any], scope: Scope) -> Resource:
     properties = {
         "administratorLogin": item["admin"],
         "version": item.get("version", "11"),
@@ -167,35 +192,51 @@ def _single(lab: Lab, item: dict[str, Any]) -> Resource:
         "publicNetworkAccess": item.get("public_network_access", "Enabled"),
     }
     server = lab.single_servers.build(
-        _id(item, SINGLE.type), item.get("location", "eastus"), properties, {"name": item.get("sku", "GP_Gen5_2")}
+        _id(item, SINGLE.type), scope.location, properties, {"name": item.get("sku", "GP_Gen5_2")}
     )
     server.tags = dict(item.get("tags") or {})
     return server
 
 
-def _flexible(lab: Lab, item: dict[str, Any]) -> Resource:
+def _flexible(lab: Lab, item: dict[str, Any], scope: Scope) -> Resource:
     properties = {
         "administratorLogin": item["admin"],
         "version": item.get("version", "15"),
         "storage": {"storageSizeGB": int(item.get("storage_gb", 128))},
         "network": {"publicNetworkAccess": item.get("public_network_access", "Enabled")},
     }
+    if network := item.get("network"):
+        properties["network"] = {
+            "delegatedSubnetResourceId": str(scope.subnet(network["subnet"])),
+            "privateDnsZoneArmResourceId": str(scope.id(network["zone"], ZONE)),
+        }
+    server_id = _id(item, FLEXIBLE.type)
     server = lab.flexible_servers.build(
-        _id(item, FLEXIBLE.type),
-        item.get("location", "eastus"),
-        properties,
-        {"name": item.get("sku", "Standard_D2ds_v5")},
+        server_id, scope.location, properties, {"name": item.get("sku", "Standard_D2ds_v5")}
     )
     server.tags = dict(item.get("tags") or {})
+    request = ArmRequest("PUT", server_id, "", {}, {"properties": properties}, ITSELF.object_id)
+    try:
+        lab.server_networks.check(request, server)
+    except ArmError as error:
+        raise InvalidSeed(f"server {server.name}: {error.code}: {error.message}") from error
     return server
 
 
-def _other(lab: Lab, item: dict[str, Any]) -> Resource:
+def _other(lab: Lab, item: dict[str, Any], scope: Scope) -> Resource:
     """A PostgreSQL server of the customer's own; it is in the store only so that the lab knows its network."""
+    private = item.get("private_address")
+    if private is None and (item.get("routes") or item.get("virtual_network")):
+        raise InvalidSeed(f"server {item['name']}: with routes or virtual_network it needs a private_address")
     server_id = ResourceId("/providers/PgflexLab/servers/" + str(item["name"]))
     properties = {
         "administratorLogin": str(item["admin"]),
         "fullyQualifiedDomainName": str(item.get("host") or f"{item['name']}.corp.example"),
-        "publicNetworkAccess": item.get("public_network_access", "Enabled"),
+        "publicNetworkAccess": item.get("public_network_access", "Disabled" if private else "Enabled"),
+        "privateAddress": str(private) if private else None,
+        "routes": [str(scope.id(network, VNET)) for network in item.get("routes") or []],
+        "virtualNetwork": str(scope.id(item["virtual_network"], VNET)) if item.get("virtual_network") else None,
     }
-    return Resource(server_id, ONPREMISES_TYPE, properties=properties)
+    made = Resource(server_id, ONPREMISES_TYPE, properties=properties)
+    made.internal["public_ip"] = lab.servers.next_public_ip()
+    return made

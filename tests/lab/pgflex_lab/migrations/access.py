@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pgflex_lab.arm.ids import ResourceId
 from pgflex_lab.directory import AuthenticationFailed
-from pgflex_lab.migrations.endpoints import source_id
+from pgflex_lab.migrations.endpoints import journey, source_id
 from pgflex_lab.migrations.model import Migration, MigrationFailure
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def check_application(lab: Lab, migration: Migration) -> None:
     subscription = migration.target_id.subscription_id
     if not lab.registered(subscription, PROVIDER):
         raise MigrationFailure(f"The subscription '{subscription}' is not registered to use namespace '{PROVIDER}'.")
-    for action, scope in _needed(migration):
+    for action, scope in _needed(lab, migration):
         if not lab.rbac.allows(principal.id, action, scope):
             raise MigrationFailure(
                 f"The client '{app.client_id}' with object id '{principal.id}' does not have authorization to perform "
@@ -38,8 +38,8 @@ def check_application(lab: Lab, migration: Migration) -> None:
             )
 
 
-def _needed(migration: Migration) -> list[tuple[str, ResourceId]]:
-    """Contributor on both servers, on the migration's resource group, and on the network it is to work from."""
+def _needed(lab: Lab, migration: Migration) -> list[tuple[str, ResourceId]]:
+    """Contributor on both servers, on the migration's resource group, and on the networks it has to do with."""
     order = migration.order
     target = migration.target_id
     group = order.resource_group or f"/subscriptions/{target.subscription_id}/resourceGroups/{target.resource_group}"
@@ -50,7 +50,6 @@ def _needed(migration: Migration) -> list[tuple[str, ResourceId]]:
     source = source_id(order)
     if source is not None:
         found.insert(0, (f"{source.type}/write", source))
-    if order.subnet:
-        network = ResourceId.parse(order.subnet).parent
-        found.append(("Microsoft.Network/virtualNetworks/subnets/join/action", network))
+    networks = lab.reachability.networks(journey(lab, order, lab.store.require(target), classic=True))
+    found += [("Microsoft.Network/virtualNetworks/subnets/join/action", network) for network in networks]
     return found

@@ -15,6 +15,7 @@ from pgflex_lab.arm.store import Resource
 from pgflex_lab.clusters import Cluster
 from pgflex_lab.migrations.model import MigrationFailure, Order
 from pgflex_lab.migrations.wire import SINGLE_SERVER
+from pgflex_lab.reachability import Journey
 
 if TYPE_CHECKING:
     from pgflex_lab.lab import Lab
@@ -113,15 +114,25 @@ def address(text: str) -> tuple[str, int, str] | None:
     return (host, int(port), user) if host and port.isdigit() and user else None
 
 
-def resolve(lab: Lab, order: Order, target: Resource, *, classic: bool) -> tuple[Endpoint, Endpoint]:
-    """Source and target, or the reason why the service cannot get to one of them.
+def journey(lab: Lab, order: Order, target: Resource, *, classic: bool) -> Journey:
+    """What the order says about networks."""
+    place = address(order.source or "")
+    return Journey(
+        source=source_resource(lab, order) or (place[:2] if place else ("", 0)),
+        target=target,
+        classic=classic,
+        subnet=order.subnet if classic else None,
+        runtime_server=None if classic else order.runtime_server,
+        source_name=order.source_fqdn,
+        target_name=order.target_fqdn,
+    )
 
-    The classic service opens firewalls for itself, the current one does not.
-    """
+
+def resolve(lab: Lab, order: Order, target: Resource, *, classic: bool) -> tuple[Endpoint, Endpoint]:
+    """Source and target, or the reason why the service cannot get to one of them."""
     resource = source_resource(lab, order)
     place = address(order.source or "")
-    asked = resource if resource else place[:2] if place else ("", 0)
-    explained = lab.reachability.explain(asked, target, adds_rules=classic)
+    explained = lab.reachability.explain(journey(lab, order, target, classic=classic))
     if explained:
         raise MigrationFailure(f"603000: The source or target server cannot be reached. {explained}")
     source_cluster = _cluster_of(lab, resource) if resource else _at(lab, place)
@@ -129,8 +140,9 @@ def resolve(lab: Lab, order: Order, target: Resource, *, classic: bool) -> tuple
     mode = LIBPQ_SSL[order.ssl_mode or ("VerifyFull" if order.source_type == SINGLE_SERVER else "Prefer")]
     source = Endpoint(
         side="source",
-        cluster=_named(lab, order.source_fqdn, source_cluster),
-        host=order.source_fqdn or (source_cluster.fqdn if resource or not place else place[0]),
+        cluster=source_cluster,
+        # A name from a custom DNS server leads to the server; its certificate has its own names.
+        host=source_cluster.fqdn if resource or not place else place[0],
         user=_source_user(source_cluster, order, place),
         password=order.source_password or "",
         ssl_mode=mode,
@@ -138,7 +150,7 @@ def resolve(lab: Lab, order: Order, target: Resource, *, classic: bool) -> tuple
     )
     return source, Endpoint(
         side="target",
-        cluster=_named(lab, order.target_fqdn, target_cluster),
+        cluster=target_cluster,
         host=target_cluster.fqdn,
         user=order.target_user or target_cluster.admin_login,
         password=order.target_password or "",
@@ -157,14 +169,6 @@ def _at(lab: Lab, place: tuple[str, int, str] | None) -> Cluster:
         where = f"{place[0]}:{place[1]}" if place else "the source"
         raise MigrationFailure(f"603000: The source server {where} cannot be reached: no server answers there.")
     return _cluster_of(lab, found)
-
-
-def _named(lab: Lab, fqdn: str | None, cluster: Cluster) -> Cluster:
-    """A name from a custom DNS server replaces the known one, so it has to lead to the same server."""
-    found = lab.reachability.find_host(fqdn, cluster.port) if fqdn else None
-    if fqdn and (found is None or _cluster_of(lab, found) is not cluster):
-        raise MigrationFailure(f"603000: The name {fqdn} does not resolve to server {cluster.name}.")
-    return cluster
 
 
 def _source_user(cluster: Cluster, order: Order, place: tuple[str, int, str] | None) -> str:

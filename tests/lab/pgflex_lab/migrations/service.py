@@ -11,7 +11,7 @@ from pgflex_lab.arm.http import ArmError, ArmRequest, ArmResponse
 from pgflex_lab.arm.ids import InvalidResourceId, ResourceId
 from pgflex_lab.arm.store import Resource
 from pgflex_lab.migrations import driving, wire
-from pgflex_lab.migrations.endpoints import address, source_id, source_resource
+from pgflex_lab.migrations.endpoints import address, journey, source_id, source_resource
 from pgflex_lab.migrations.lifecycle import LIFETIME, Runner
 from pgflex_lab.migrations.model import Migration, Order
 
@@ -117,6 +117,7 @@ class MigrationService:
         body = request.body if isinstance(request.body, dict) else {}
         order = wire.read(request.properties())
         self._complete(order, request.api_version)
+        self._check_networks(order, server, request.api_version)
         with self._lock:
             reason, message = self._name_problem(server.id, request.id.name)
             if reason:
@@ -186,6 +187,13 @@ class MigrationService:
                 "InvalidParameterValue",
             )
 
+    def _check_networks(self, order: Order, target: Resource, version: str) -> None:
+        if order.runtime_server and not wire.is_classic(version):
+            self._lab.store.require(_flexible_server(order.runtime_server))
+        refused = self._lab.reachability.refusal(journey(self._lab, order, target, classic=wire.is_classic(version)))
+        if refused:
+            raise wire.bad_request(refused)
+
     def _update(self, request: ArmRequest, migration: Migration) -> ArmResponse:
         properties = request.properties()
         change = wire.read(properties)
@@ -211,6 +219,19 @@ class MigrationService:
 def _server_id(request_id: ResourceId) -> ResourceId:
     """The server itself, or that of a migration or of the collection of its migrations."""
     return request_id if request_id.types[-1].lower() == "flexibleservers" else request_id.parent
+
+
+def _flexible_server(text: str) -> ResourceId:
+    try:
+        found = ResourceId.parse(text)
+    except InvalidResourceId:
+        found = None
+    if found is None or found.type.lower() != "microsoft.dbforpostgresql/flexibleservers" or found.is_collection:
+        raise wire.bad_request(
+            "The property 'migrationInstanceResourceId' must be the resource id of a flexible server.",
+            "InvalidParameterValue",
+        )
+    return found
 
 
 def _not_found(migration_id: ResourceId) -> ArmError:

@@ -77,6 +77,10 @@ class NetworkSecurityGroups:
             for name, priority, direction, access, source, destination in DEFAULTS
         ]
 
+    def effective(self, group: Resource) -> list[dict[str, Any]]:
+        """Its own rules and those that every group has."""
+        return [*(self.rule_view(rule) for rule in self.rules(group.id)), *self._defaults(group)]
+
     @staticmethod
     def rule_view(item: Resource) -> dict[str, Any]:
         return shown(item, dict(item.properties))

@@ -22,6 +22,7 @@ from pgflex_lab.resources.networking import (
     prefixes,
     shown,
 )
+from pgflex_lab.resources.servers import ONPREMISES_TYPE
 
 if TYPE_CHECKING:
     from pgflex_lab.lab import Lab
@@ -50,12 +51,12 @@ class Peerings:
     # State, which is a matter of both sides
 
     @staticmethod
-    def _remote_id(item: Resource) -> ResourceId:
+    def remote_id(item: Resource) -> ResourceId:
         return ResourceId(str(item.properties["remoteVirtualNetwork"]["id"]))
 
     def _other_side(self, item: Resource) -> Resource | None:
-        found = self.of(self._remote_id(item))
-        return next((other for other in found if self._remote_id(other) == item.id.parent), None)
+        found = self.of(self.remote_id(item))
+        return next((other for other in found if self.remote_id(other) == item.id.parent), None)
 
     def state(self, item: Resource) -> str:
         """A pair that was Connected, and lost one side, has to be made again on both."""
@@ -69,7 +70,7 @@ class Peerings:
         return list(vnet.properties["addressSpace"]["addressPrefixes"]) if vnet else []
 
     def view(self, item: Resource) -> dict[str, Any]:
-        current = self._space(self._remote_id(item)) or item.internal["remote_space"]
+        current = self._space(self.remote_id(item)) or item.internal["remote_space"]
         in_sync = current == item.internal["remote_space"]
         remote = {"addressPrefixes": item.internal["remote_space"]}
         state = self.state(item)
@@ -101,7 +102,7 @@ class Peerings:
         self._check_remote(target, remote, before)
         self._check_overlap(target, prefixes(self._space(target.parent), target.parent), remote)
         flags = {name: bool(given.get(name, default)) for name, default in FLAGS.items()}
-        if flags["useRemoteGateways"]:
+        if flags["useRemoteGateways"] and not self._has_gateway(remote.id):
             raise bad(
                 "RemoteVnetHasNoGateways",
                 f"Peering {target} cannot have UseRemoteGateways flag set to true because remote virtual network "
@@ -112,21 +113,26 @@ class Peerings:
         properties = {"provisioningState": "Updating", "remoteVirtualNetwork": {"id": str(remote.id)}, **flags}
         return Resource(target, PEERING, properties=properties, internal=internal)
 
+    def _has_gateway(self, vnet_id: ResourceId) -> bool:
+        """The lab's gateways are told by the servers outside Azure that they lead to."""
+        servers = self._lab.store.children(ResourceId("/"), ONPREMISES_TYPE)
+        return any(vnet_id.key in [str(item).lower() for item in one.properties.get("routes") or []] for one in servers)
+
     def _check_remote(self, target: ResourceId, remote: Resource, before: Resource | None) -> None:
-        if before is not None and self._remote_id(before) != remote.id:
+        if before is not None and self.remote_id(before) != remote.id:
             raise bad(
                 "ChangingRemoteVirtualNetworkNotAllowed",
                 f"Cannot change the remote virtual network of peering {target} to {remote.id}.",
             )
         for other in self.of(target.parent):
-            if other.id != target and self._remote_id(other) == remote.id:
+            if other.id != target and self.remote_id(other) == remote.id:
                 raise bad(
                     "AnotherPeeringAlreadyReferencesRemoteVnet",
                     f"Peering {other.id} already references remote virtual network {remote.id}. Cannot add another "
                     "peering referencing the same remote virtual network.",
                 )
         for other in self.of(remote.id):
-            if self._remote_id(other) == target.parent and before is None and self.state(other) == "Disconnected":
+            if self.remote_id(other) == target.parent and before is None and self.state(other) == "Disconnected":
                 raise bad(
                     "RemotePeeringIsDisconnected",
                     f"Cannot create or update peering {target} because remote peering {other.id} referencing parent "
@@ -149,7 +155,7 @@ class Peerings:
     def check_space(self, vnet_id: ResourceId, space: list[Network]) -> None:
         """A virtual network cannot grow into one it is peered with."""
         for item in self.of(vnet_id):
-            remote = self._lab.store.get(self._remote_id(item))
+            remote = self._lab.store.get(self.remote_id(item))
             if remote is not None:
                 self._check_overlap(item.id, space, remote)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ALWAYS = ("Microsoft.Authorization", "Microsoft.Resources")
 NAMESPACES = {
-    "Microsoft.Authorization": ("roleAssignments", "roleDefinitions"),
+    "Microsoft.Authorization": ("roleAssignments", "roleDefinitions", "permissions"),
     "Microsoft.Compute": ("virtualMachines",),
     "Microsoft.DBforPostgreSQL": ("flexibleServers", "servers", "flexibleServers/migrations", "locations"),
     "Microsoft.DataMigration": ("services", "services/projects", "sqlMigrationServices"),

@@ -195,12 +195,22 @@ class Servers:
         """Creates the cluster and the parameters that only Azure knows."""
         kind = family_of(server.id).kind if server.type != ONPREMISES_TYPE else "other"
         cluster = self._lab.clusters.create(
-            server.name, kind=kind, admin_login=str(server.properties["administratorLogin"]), admin_password=password
+            server.name,
+            kind=kind,
+            admin_login=str(server.properties["administratorLogin"]),
+            admin_password=password,
+            host_names=self._own_names(server) if kind == "other" else (),
         )
         server.internal["cluster"] = server.name
         if kind != "other":
             self._lab.configurations.initialise(server)
         return cluster
+
+    @staticmethod
+    def _own_names(server: Resource) -> tuple[str, ...]:
+        """What a server outside Azure is called in its own network."""
+        found = (server.properties.get("fullyQualifiedDomainName"), server.properties.get("privateAddress"))
+        return tuple(str(item) for item in found if item)
 
     def drop_clusters_in(self, scope: ResourceId) -> None:
         for server in self.all():

@@ -62,6 +62,11 @@ class Subnets:
     def of(self, vnet_id: ResourceId) -> list[Resource]:
         return self._lab.store.children(vnet_id, SUBNET)
 
+    def holding(self, vnet_id: ResourceId, address: str) -> Resource | None:
+        """The subnet that the address belongs to."""
+        wanted = IPv4Address(address)
+        return next((item for item in self.of(vnet_id) if any(wanted in one for one in self.ranges(item))), None)
+
     @staticmethod
     def ranges(subnet: Resource) -> list[Network]:
         given = subnet.properties.get("addressPrefixes") or [subnet.properties.get("addressPrefix")]
