@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from ._clients import Azure, body, raw
-from ._errors import ModuleFailure, code_of, doing, service_errors, status_of
+from ._errors import ModuleFailure, doing
 from ._ids import ResourceId, parse
+from ._private_endpoint import there
 from ._wait import Deadline, Poller, retry_on, wait_for
 
 # A network takes one operation at a time, its peerings and subnets included, and so does a zone.
@@ -31,16 +32,6 @@ def resource_id(text: str, option: str, namespace: str, *types: str) -> Resource
 
 def network_id(text: str, option: str) -> ResourceId:
     return resource_id(text, option, "Microsoft.Network", "virtualNetworks")
-
-
-def find(read: Callable[[], Any]) -> Any:
-    """What `read` gives; None where there is no such resource, or no such resource group."""
-    try:
-        return read()
-    except service_errors() as error:
-        if status_of(error) != 404 or code_of(error) == "SubscriptionNotFound":
-            raise
-        return None
 
 
 def operate(begin: Callable[[], Poller], what: str, deadline: Deadline, wait: bool = True) -> Any:
@@ -80,7 +71,7 @@ class VirtualNetwork:
 
     def find(self) -> dict[str, Any] | None:
         with doing(f"read the virtual network {self}"):
-            found: dict[str, Any] | None = find(lambda: self.client.virtual_networks.get(*self.address, cls=raw))
+            found: dict[str, Any] | None = there(lambda: self.client.virtual_networks.get(*self.address, cls=raw))
         return found
 
     def require(self) -> dict[str, Any]:
