@@ -23,6 +23,13 @@ HINTS = {
     "PrincipalNotFound": "Azure Resource Manager does not know the new principal yet; raise wait_timeout or run again.",
     "ServerIsBusy": "Another operation runs on the server; run again when it has ended.",
     "ConflictingServerOperation": "Another operation runs on the server; run again when it has ended.",
+    "ServerIsNotReady": "Start the server first, or wait until it is ready.",
+    "ServerNameAlreadyExists": "A server's name is unique in all of Azure: choose another one.",
+    "EmptyPrivateDnsZoneArmResourceId": "Give private_dns_zone_id together with delegated_subnet_id.",
+    "PrivateDnsZoneNameNotValid": "Take a zone whose name ends with the domain of the servers and is not the server's "
+    "own name, such as shop.private.postgres.database.azure.com.",
+    "PrivateDnsZoneNotLinkedToVirtualNetwork": "Link the zone to the network of the subnet with "
+    "pgflex.migrate.private_dns_zone_link.",
     "VirtualNetworkRuleBadRequest": "A subnet that lacks the service endpoint Microsoft.Sql gets it from "
     "pgflex.migrate.subnet with service_endpoints; it has to be in the server's region.",
     "QuotaExceeded": "Ask for more quota in the region or take a smaller size.",

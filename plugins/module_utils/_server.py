@@ -53,13 +53,12 @@ def flexible_result(found: dict[str, Any]) -> dict[str, Any]:
     """A Flexible Server as ARM answers it, in this collection's words."""
     properties, sku = found["properties"], found.get("sku") or {}
     network = properties.get("network") or {}
-    vcores = _VCORES.match(sku.get("name") or "")
     return {
         **_common(found),
         "minor_version": properties.get("minorVersion"),
         "sku": sku.get("name"),
         "tier": sku.get("tier"),
-        "vcores": int(vcores[1]) if vcores else None,
+        "vcores": vcores_of(sku.get("name")),
         "storage_gb": (properties.get("storage") or {}).get("storageSizeGB"),
         "public_network_access": network.get("publicNetworkAccess"),
         "network": {
@@ -72,6 +71,17 @@ def flexible_result(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def vcores_of(sku: str | None) -> int | None:
+    """As the name of a Flexible Server's size tells it."""
+    vcores = _VCORES.match(sku or "")
+    return int(vcores[1]) if vcores else None
+
+
+def region(location: str | None) -> str:
+    """The service answers with a region's name or with its title, and takes both."""
+    return (location or "").replace(" ", "").lower()
+
+
 def _common(found: dict[str, Any]) -> dict[str, Any]:
     properties = found["properties"]
     where = parse(found["id"], "id")
@@ -80,8 +90,7 @@ def _common(found: dict[str, Any]) -> dict[str, Any]:
         "name": found["name"],
         "resource_group": where.resource_group,
         "subscription_id": where.subscription_id,
-        # The service answers with a region's name or with its title, and takes both.
-        "location": (found.get("location") or "").replace(" ", "").lower(),
+        "location": region(found.get("location")),
         "version": properties.get("version"),
         "fully_qualified_domain_name": properties.get("fullyQualifiedDomainName"),
         "administrator_login": properties.get("administratorLogin"),

@@ -75,6 +75,13 @@ TAGS = {
 }
 ROLE = {"principal_id": "{{ case_app_made.entra_application.service_principal_id }}", "scopes": [SCOPE]}
 PARAMETERS = {"resource_group": GROUP, "server_name": "shop-flex", "server_type": "flexible_server"}
+MADE = {
+    "resource_group": GROUP,
+    "name": "ways-made",
+    "administrator_login": "pgadmin",
+    "administrator_password": PASSWORD,
+    "like": {"server_type": "single_server", "resource_group": GROUP, "name": "shop-single"},
+}
 OFFICE = {"name": "office", "start_ip_address": "203.0.113.7"}
 NETWORK_RULE = {
     "resource_group": GROUP,
@@ -142,6 +149,11 @@ MANAGEMENT = [
     Case("rules_gone", "firewall_rules", {**PARAMETERS, "rules": [{"name": "office"}], "state": "absent"}),
     Case("network_rule_check", "virtual_network_rule", NETWORK_RULE, check=True),
     Case("network_rule", "virtual_network_rule", NETWORK_RULE, fails=True),
+    Case("server_check", "flexible_server", MADE, check=True),
+    Case("server", "flexible_server", MADE),
+    Case("server_again", "flexible_server", MADE),
+    Case("server_shrinks", "flexible_server", {**MADE, "storage_gb": 32}, fails=True),
+    Case("server_gone", "flexible_server", {"resource_group": GROUP, "name": "ways-made", "state": "absent"}),
     Case("tags_check", "resource_tags", TAGS, check=True),
     Case("tags", "resource_tags", TAGS),
 ]
