@@ -1,0 +1,273 @@
+# Copyright (c) 2026, the pgflex.migrate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From the user's options to a topology: checks them, then asks Azure in rounds, each for what the last one named."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
+
+from ._clients import Azure
+from ._errors import ModuleFailure
+from ._ids import parse, same
+from ._networks import Json, Networks, Place
+from ._parallel import each
+from ._permissions import permissions_at
+from ._server import AzureServer, FlexibleServer, SingleServer
+from ._settings import FLEXIBLE, SINGLE
+from ._topology import Topology, reason, rights_lacking
+from ._topology_facts import Facts, Network, RuntimeWish, Server, Wishes, Zone, key, network_of
+from ._topology_names import needs_names
+from ._topology_worker import Worker, endpoint_network, place, runtime_zone_id, scopes
+
+T = TypeVar("T")
+KINDS: dict[str, type[AzureServer]] = {SINGLE: SingleServer, FLEXIBLE: FlexibleServer}
+VNET, SUBNET = ("virtualnetworks",), ("virtualnetworks", "subnets")
+
+
+# The options
+
+
+def _checked_id(text: str | None, option: str, types: tuple[str, ...]) -> str | None:
+    """An id as Azure writes it; a failure when it is the id of something else."""
+    if not text:
+        return None
+    found = parse(text, option)
+    if tuple(kind.lower() for kind in found.types) != types:
+        raise ModuleFailure(f"{option} is not the id of a resource of type {'/'.join(types)}: {text!r}.")
+    return str(found)
+
+
+def _group_id(text: str | None) -> str:
+    parts = (text or "").strip("/").split("/")
+    if text and (len(parts) != 4 or parts[0].lower() != "subscriptions" or parts[2].lower() != "resourcegroups"):
+        raise ModuleFailure(f"migration_resource_group_id is not the id of a resource group: {text!r}.")
+    return f"/{text.strip('/')}" if text else ""
+
+
+def wishes_of(params: Json, subscription_id: str) -> Wishes:
+    target, subnet = params["target"], params["subnet"] or {}
+    made = params["runtime_server"]
+    group = f"/subscriptions/{target['subscription_id'] or subscription_id}/resourceGroups/"
+    zone = ("privatednszones",)
+    runtime = made and RuntimeWish(
+        name=made["name"],
+        group_id=f"{group}{made['resource_group'] or target['resource_group']}",
+        network_id=_checked_id(made["virtual_network_id"], "runtime_server.virtual_network_id", VNET),
+        subnet_id=_checked_id(made["subnet_id"], "runtime_server.subnet_id", SUBNET),
+        address_prefix=made["address_prefix"],
+        zone_id=_checked_id(made["private_dns_zone_id"], "runtime_server.private_dns_zone_id", zone),
+    )
+    return Wishes(
+        classic=params["generation"] == "classic",
+        group_id=_group_id(params["migration_resource_group_id"]),
+        subnet_id=_checked_id(params["migration_subnet_id"], "migration_subnet_id", SUBNET),
+        network_id=_checked_id(params["migration_vnet_id"], "migration_vnet_id", VNET),
+        subnet_name=subnet.get("name") or Wishes.subnet_name,
+        subnet_prefix=subnet.get("address_prefix"),
+        runtime=runtime or None,
+        dns_forwarding=params["dns_forwarding"],
+        public_address=target["public_address"],
+    )
+
+
+def refuse(params: Json, wishes: Wishes) -> None:
+    """Raises for options that exclude each other, before anything is asked."""
+    runtime = next((name for name in ("runtime_server_id", "runtime_server") if params[name]), None)
+    named = [f"{side}.fqdn" for side in ("source", "target") if params[side]["fqdn"]]
+    if runtime and named:
+        raise ModuleFailure(
+            f"{' and '.join(named)} can not be given together with {runtime}: the service takes names as custom DNS "
+            "servers know them only where there is no runtime server.",
+            code="FqdnWithRuntimeServer",
+            hint="Leave the names out, and set dns_forwarding when the DNS servers forward to 168.63.129.16.",
+        )
+    if wishes.classic and runtime:
+        raise ModuleFailure(f"{runtime} needs generation current: the classic service has no runtime servers.")
+    if wishes.classic and params["source"]["type"] != SINGLE:
+        raise ModuleFailure(f"generation classic migrates Single Servers only, not {params['source']['type']}.")
+    if wishes.subnet_id and not wishes.classic:
+        raise ModuleFailure("migration_subnet_id needs generation classic: the current service runs in a server.")
+    if wishes.subnet_id and wishes.network_id and not same(network_of(wishes.subnet_id), wishes.network_id):
+        raise ModuleFailure("migration_subnet_id is not in migration_vnet_id: give one of the two.")
+    for option, text in (("target.public_address", wishes.public_address),):
+        if text and not _is_address(text):
+            raise ModuleFailure(f"{option} is no IPv4 address: {text!r}.")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def outside(source: Json) -> Server:
+    """A source that is not a server of Azure's, as the user states it."""
+    if not source["host"]:
+        raise ModuleFailure(f"source.host is missing: a source of type {source['type']} is known by its host.")
+    private = source["access"] == "private" or bool(source["route"] or source["virtual_network_id"])
+    return Server(
+        kind="outside",
+        name=source["name"] or source["host"],
+        host=source["host"],
+        public=source["access"] == "public" or not private,
+        fqdn=source["fqdn"],
+        route=source["route"],
+        virtual_network_id=_checked_id(source["virtual_network_id"], "source.virtual_network_id", VNET),
+    )
+
+
+# The rounds
+
+
+def _together(asks: Iterable[Callable[[], T]]) -> list[T]:
+    return each(lambda ask: ask(), asks)
+
+
+@dataclass
+class Survey:
+    azure: Azure
+    params: Json
+
+    def __post_init__(self) -> None:
+        self.subscription_id = self.params["target"]["subscription_id"] or self.azure.sign_in.require_subscription()
+        self.wishes = wishes_of(self.params, self.subscription_id)
+        refuse(self.params, self.wishes)
+        self.networks = Networks(self.azure)
+
+    def topology(self) -> Topology:
+        facts = self._servers()
+        topology = reason(facts)
+        if not topology.worker.placed:
+            return topology
+        facts = self._around(facts, topology.worker)
+        principal = self.params["principal_id"]
+        if principal:
+            held = self.networks.held_roles(principal, scopes(facts, place(facts)))
+            facts = replace(facts, roles=held)
+        topology = reason(facts)
+        needs = topology.needs()
+        asked = list({key(need.scope): need.scope for need in needs}.values())
+        rows = each(partial(permissions_at, self.azure), asked)
+        permissions = {key(scope): found for scope, found in zip(asked, rows, strict=True)}
+        return replace(topology, rights=rights_lacking(needs, permissions))
+
+    def _place(self, server: Json, side: str) -> Place:
+        for name in ("resource_group", "name"):
+            if not server[name]:
+                raise ModuleFailure(f"{side}.{name} is missing: a server of Azure is known by its group and its name.")
+        subscription = server["subscription_id"] or self.azure.sign_in.require_subscription()
+        return subscription, server["resource_group"], server["name"]
+
+    def _servers(self) -> Facts:
+        """Both servers with their rules and endpoints, and the networks that they are in."""
+        source, target = self.params["source"], self.params["target"]
+        asks = [partial(self.networks.server, FlexibleServer, self._place(target, "target"), target["fqdn"])]
+        runtime_id = _checked_id(self.params["runtime_server_id"], "runtime_server_id", ("flexibleservers",))
+        if runtime_id:
+            where = parse(runtime_id, "runtime_server_id")
+            group = where.subscription_id, where.resource_group, where.name
+            asks.append(partial(self.networks.server, FlexibleServer, group, None))
+        kind = KINDS.get(source["type"])
+        if kind:
+            asks.append(partial(self.networks.server, kind, self._place(source, "source"), source["fqdn"]))
+        stated = None if kind else outside(source)
+        found = _together(asks)
+        servers = {"target": found[0], "source": found[-1] if stated is None else (stated, [])}
+        runtime = found[1][0] if runtime_id else None
+        return self._complete(servers, runtime)
+
+    def _complete(self, servers: dict[str, tuple[Server, list[Json]]], runtime: Server | None) -> Facts:
+        """Round two and three: rules, endpoints and the networks already named, then those that endpoints named."""
+        wishes, made = self.wishes, self.wishes.runtime
+        subnets = [wishes.subnet_id, made and made.subnet_id, runtime and runtime.subnet_id]
+        subnets += [server.subnet_id for server, _connections in servers.values()]
+        named = [network_of(text) for text in subnets if text]
+        named += [text for text in (wishes.network_id, made and made.network_id) if text]
+        named += [text for server, _rows in servers.values() if (text := server.virtual_network_id)]
+
+        def server(side: str) -> Server:
+            found, connections = servers[side]
+            return self.networks.with_endpoints(self.networks.with_rules(found), connections, named)
+
+        first = {key(text): text for text in named}
+        asks: list[Callable[[], Any]] = [partial(server, "source"), partial(server, "target")]
+        asks += [partial(self.networks.network, text) for text in first.values()]
+        source, target, *networks = _together(asks)
+        ends = [text for server in (source, target) if (text := endpoint_network(server))]
+        more = {key(text): text for text in ends if key(text) not in first}
+        networks += each(self.networks.network, more.values())
+        known = {key(network.id): network for network in networks}
+        source, target = (self._with_known_ends(server, known) for server in (source, target))
+        return Facts(wishes, source, target, runtime, networks=known)
+
+    def _with_known_ends(self, server: Server, known: dict[str, Network]) -> Server:
+        """A public server's endpoints matter only to names, so one that may not be read is no failure."""
+        if server.access != "public" or not server.endpoints:
+            return server
+        network_id = server.endpoints[0].network_id
+        if key(network_id) not in known:
+            try:
+                known[key(network_id)] = self.networks.network(network_id)
+            except ModuleFailure as failure:
+                if failure.status not in (403, 404):
+                    raise
+                return replace(server, endpoints=())
+        return server
+
+    def _around(self, facts: Facts, worker: Worker) -> Facts:
+        """Security groups on the way, and the zones that the names are in."""
+        ids = [worker.subnet_id]
+        for server in (facts.source, facts.target):
+            ids += [server.subnet_id, *(end.subnet_id for end in server.endpoints[:1])]
+        subnets = [subnet for text in ids if text and (subnet := facts.subnet(text))]
+        groups = {key(text): text for subnet in subnets if (text := subnet.security_group_id)}
+        asks: list[Callable[[], Any]] = [partial(self._zones, facts, server) for server in needs_names(facts, worker)]
+        if self.wishes.runtime and worker.runtime:
+            asks.append(partial(self._runtime_zone, facts, self.wishes.runtime))
+        answers: list[Any] = _together([*(partial(self.networks.group, text) for text in groups.values()), *asks])
+        zones = {key(zone.id): zone for rows in answers[len(groups) :] for zone in rows}
+        return replace(facts, groups={key(group.id): group for group in answers[: len(groups)]}, zones=zones)
+
+    def _zones(self, facts: Facts, server: Server) -> list[Zone]:
+        labels = [row.label for row in (facts.source, facts.target) if row.endpoints]
+        if server.kind == "outside":
+            host = server.host.lower()
+            ids = self.networks.zones_like(self.subscription_id, lambda name: host.endswith(f".{name}"))
+            labels = []
+        elif server.subnet_id:
+            ids, labels = [server.zone_id] if server.zone_id else [], []
+        else:
+            end = server.endpoints[0]
+            ids = list(end.zone_ids)
+            if not ids:
+                where = parse(end.id, "id").subscription_id
+                ids = self.networks.zones_like(where, lambda name: name == server.privatelink)
+        return [zone for text in ids if (zone := self._zone(text, labels, server))]
+
+    def _zone(self, zone_id: str, labels: list[str], server: Server) -> Zone | None:
+        try:
+            return self.networks.zone(zone_id, labels) or Zone(zone_id)
+        except ModuleFailure as failure:
+            if failure.status != 403 or server.access != "public":
+                raise
+            # Reached by its public address then, as by everyone who does not ask this zone.
+            return None
+
+    def _runtime_zone(self, facts: Facts, wish: RuntimeWish) -> list[Zone]:
+        zone_id = wish.zone_id or runtime_zone_id(wish, facts.target)
+        found = self.networks.zone(zone_id, [], optional=True)
+        if found is None and wish.zone_id:
+            raise ModuleFailure(
+                f"There is no private DNS zone {wish.zone_id}.",
+                code="ResourceNotFound",
+                hint="Check the option runtime_server.private_dns_zone_id.",
+            )
+        return [found] if found else []
