@@ -240,8 +240,8 @@ class Networks:
         return facts, [row for row in found["private_endpoint_connections"] if row["private_endpoint_id"]]
 
     def with_rules(self, server: Server) -> Server:
-        """A server of Azure with its rules, if it is of a kind that has any."""
-        if server.kind == "outside" or server.subnet_id:
+        """A server of Azure with its rules, if it admits anybody by them."""
+        if server.kind == "outside" or server.access != "public":
             return server
         where = parse(server.id, "id")
         kind: type[AzureServer] = SingleServer if server.kind == "single" else FlexibleServer

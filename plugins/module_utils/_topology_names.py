@@ -16,11 +16,8 @@ AZURE_DNS = "168.63.129.16"
 
 def resolver(facts: Facts, network: Network) -> Network:
     """The network whose links count: with DNS servers that forward to Azure, the one that they are in."""
-    for address in network.dns_servers:
-        for other in facts.networks.values():
-            if other.holds(address):
-                return other
-    return network
+    candidates = [network, *facts.networks.values()]
+    return next((row for address in network.dns_servers for row in candidates if row.holds(address)), network)
 
 
 def _private_zones(facts: Facts, server: Server) -> list[Zone]:

@@ -52,7 +52,7 @@ def lacking(way: Way, before: list[Missing]) -> list[Missing]:
     if server.kind == "outside" and not server.public:
         return [
             *_route(way),
-            *_outbound(way, _address(server)),
+            *_machine_security(way),
             *names_lacking(way.facts, worker, server, way.side, before),
         ]
     network_id = worker.network_id
@@ -124,17 +124,16 @@ def _route(way: Way) -> list[Missing]:
     if server.virtual_network_id and server.route in (None, "peering"):
         return _peering(way, server.virtual_network_id)
     network = way.facts.network(way.worker.network_id)
+    # A stated VPN is believed: it may end in an appliance or a hub, which a gateway's subnet does not tell.
     gateway = network.subnet("GatewaySubnet") or any(
         row.remote_gateways and row.state == "Connected" for row in network.peerings
     )
-    if gateway and server.route != "none":
+    if server.route in ("vpn", "expressroute") or (gateway and server.route is None):
         return []
-    lack = (
-        "is said to have no route" if server.route == "none" else "has no gateway, of its own or of a peered network,"
-    )
     message = (
-        f"{network.name} {lack} to the private source {server.host}. You need to establish Express route or IP Sec "
-        "VPN, or VPN Tunnelling or VNET Peering between source and target, and say which in pgflex.source.route."
+        f"There is no route from {network.name} to the private source {server.host}: You need to establish Express "
+        "route or IP Sec VPN, or VPN Tunnelling or VNET Peering between source and target, and say which in "
+        "pgflex.source.route."
     )
     return [way.lacks("route", message)]
 
@@ -152,6 +151,19 @@ def _security(way: Way) -> list[Missing]:
     found = _outbound(way, Side(addresses or prefixes))
     if subnet and (server.subnet_id or subnet.filters_endpoints):
         found += _denied(way, subnet, True, _here(way), Side(addresses or prefixes))
+    return found
+
+
+def _machine_security(way: Way) -> list[Missing]:
+    """Security groups on the way to a private source outside; of a machine in Azure also those of its own subnet."""
+    server = way.server
+    found = _outbound(way, _address(server))
+    if not server.virtual_network_id or not _address(server).prefixes:
+        return found
+    network = way.facts.network(server.virtual_network_id)
+    for subnet in network.subnets:
+        if overlapping(_address(server).prefixes, subnet.prefixes):
+            found += _denied(way, subnet, True, _here(way), _address(server))
     return found
 
 

@@ -21,7 +21,7 @@ from ._permissions import permissions_at
 from ._server import AzureServer, FlexibleServer, SingleServer
 from ._settings import FLEXIBLE, SINGLE
 from ._topology import Topology, reason, rights_lacking
-from ._topology_facts import Facts, Network, RuntimeWish, Server, Wishes, Zone, key, network_of
+from ._topology_facts import Facts, Network, RuntimeWish, Server, Wishes, Zone, key, name_of, network_of
 from ._topology_names import needs_names
 from ._topology_worker import Worker, endpoint_network, place, runtime_zone_id, scopes
 
@@ -228,40 +228,50 @@ class Survey:
         for server in (facts.source, facts.target):
             ids += [server.subnet_id, *(end.subnet_id for end in server.endpoints[:1])]
         subnets = [subnet for text in ids if text and (subnet := facts.subnet(text))]
+        if facts.source.virtual_network_id:
+            subnets += facts.network(facts.source.virtual_network_id).subnets
         groups = {key(text): text for subnet in subnets if (text := subnet.security_group_id)}
-        asks: list[Callable[[], Any]] = [partial(self._zones, facts, server) for server in needs_names(facts, worker)]
+        servers = needs_names(facts, worker)
+        found = list(zip(servers, each(partial(self._zone_ids, facts), servers), strict=True))
+        zones = {key(text): text for _server, ids in found for text in ids}
+        needed = {key(text) for server, ids in found if server.access != "public" for text in ids}
+        asks: list[Callable[[], Any]] = [partial(self.networks.group, text) for text in groups.values()]
+        asks += [partial(self._zone, facts, text, name in needed) for name, text in zones.items()]
         if self.wishes.runtime and worker.runtime:
             asks.append(partial(self._runtime_zone, facts, self.wishes.runtime))
-        answers: list[Any] = _together([*(partial(self.networks.group, text) for text in groups.values()), *asks])
-        zones = {key(zone.id): zone for rows in answers[len(groups) :] for zone in rows}
-        return replace(facts, groups={key(group.id): group for group in answers[: len(groups)]}, zones=zones)
+        answers = _together(asks)
+        known = [zone for zone in answers[len(groups) :] if zone]
+        return replace(
+            facts,
+            groups={key(group.id): group for group in answers[: len(groups)]},
+            zones={key(zone.id): zone for zone in known},
+        )
 
-    def _zones(self, facts: Facts, server: Server) -> list[Zone]:
-        labels = [row.label for row in (facts.source, facts.target) if row.endpoints]
+    def _zone_ids(self, facts: Facts, server: Server) -> list[str]:
+        """The zones that a server's name is looked for in."""
         if server.kind == "outside":
             host = server.host.lower()
-            ids = self.networks.zones_like(self.subscription_id, lambda name: host.endswith(f".{name}"))
-            labels = []
-        elif server.subnet_id:
-            ids, labels = [server.zone_id] if server.zone_id else [], []
-        else:
-            end = server.endpoints[0]
-            ids = list(end.zone_ids)
-            if not ids:
-                where = parse(end.id, "id").subscription_id
-                ids = self.networks.zones_like(where, lambda name: name == server.privatelink)
-        return [zone for text in ids if (zone := self._zone(text, labels, server))]
+            return self.networks.zones_like(self.subscription_id, lambda name: host.endswith(f".{name}"))
+        if server.subnet_id:
+            return [server.zone_id] if server.zone_id else []
+        end = server.endpoints[0]
+        if end.zone_ids:
+            return list(end.zone_ids)
+        return self.networks.zones_like(parse(end.id, "id").subscription_id, lambda name: name == server.privatelink)
 
-    def _zone(self, zone_id: str, labels: list[str], server: Server) -> Zone | None:
+    def _zone(self, facts: Facts, zone_id: str, needed: bool) -> Zone | None:
+        """A zone that only a public server is in is not needed: all who do not ask it find the public address."""
+        servers = [server for server in (facts.source, facts.target) if server.endpoints]
+        name = name_of(zone_id).lower()
         try:
+            labels = [server.label for server in servers if server.privatelink == name]
             return self.networks.zone(zone_id, labels) or Zone(zone_id)
         except ModuleFailure as failure:
-            if failure.status != 403 or server.access != "public":
+            if failure.status != 403 or needed:
                 raise
-            # Reached by its public address then, as by everyone who does not ask this zone.
             return None
 
-    def _runtime_zone(self, facts: Facts, wish: RuntimeWish) -> list[Zone]:
+    def _runtime_zone(self, facts: Facts, wish: RuntimeWish) -> Zone | None:
         zone_id = wish.zone_id or runtime_zone_id(wish, facts.target)
         found = self.networks.zone(zone_id, [], optional=True)
         if found is None and wish.zone_id:
@@ -270,4 +280,4 @@ class Survey:
                 code="ResourceNotFound",
                 hint="Check the option runtime_server.private_dns_zone_id.",
             )
-        return [found] if found else []
+        return found
