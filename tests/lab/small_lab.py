@@ -44,6 +44,7 @@ class AllReachable:
     def __init__(self, lab: SmallLab) -> None:
         self._lab = lab
         self.reason: str | None = None
+        self.in_networks: list[ResourceId] = []
 
     def find_host(self, host: str, port: int) -> Resource | None:
         cluster = self._lab.clusters.at(host)
@@ -58,7 +59,7 @@ class AllReachable:
         return None
 
     def networks(self, journey: object) -> list[ResourceId]:
-        return []
+        return self.in_networks
 
 
 @dataclass(frozen=True)

@@ -237,3 +237,15 @@ def test_unknown_subscription(lab: Running, clients: Clients) -> None:
     with pytest.raises(ResourceNotFoundError) as caught:
         list(other.resource_groups.list())
     assert code(caught) == (404, "SubscriptionNotFound")
+
+
+def test_permissions_of_the_caller(clients: Clients) -> None:
+    (owner,) = clients.authorization.permissions.list_for_resource_group(GROUP)
+    assert (owner.actions, owner.not_actions) == (["*"], [])
+    limited = Clients.of(clients.lab, "limited").authorization.permissions
+    (contributor,) = limited.list_for_resource(GROUP, "Microsoft.DBforPostgreSQL", "", "servers", "shop-single")
+    assert "Microsoft.Authorization/*/Write" in contributor.not_actions
+    (reader,) = Clients.of(clients.lab, "reader").authorization.permissions.list_for_resource_group(GROUP)
+    assert reader.actions == ["*/read"]
+    with pytest.raises(HttpResponseError, match=r"Microsoft\.Authorization/permissions/read"):
+        list(Clients.of(clients.lab, "stranger").authorization.permissions.list_for_resource_group(GROUP))

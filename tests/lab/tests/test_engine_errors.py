@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pgflex_lab.arm.http import ArmError
+from pgflex_lab.arm.ids import ResourceId
 from pgflex_lab.clusters import Cluster
 from small_lab import (
     GROUP,
@@ -59,6 +60,9 @@ def target(lab: SmallLab, request: pytest.FixtureRequest) -> Iterator[Cluster]:
         ({"overwriteDbsInTarget": "perhaps"}, 400, "'properties.overwriteDbsInTarget'"),
         ({"dbsToMigrate": "shop"}, 400, "'properties.dbsToMigrate'"),
         ({"sourceType": "Oracle"}, 400, "'properties.sourceType'"),
+        ({"migrationInstanceResourceId": "runtime"}, 400, "'migrationInstanceResourceId' must be"),
+        ({"migrationInstanceResourceId": f"{PROVIDER}/servers/src"}, 400, "'migrationInstanceResourceId' must be"),
+        ({"migrationInstanceResourceId": f"{PROVIDER}/flexibleServers/none"}, 404, "flexibleServers/none"),
         (
             {
                 "migrationInstanceResourceId": f"{PROVIDER}/flexibleServers/runtime",
@@ -293,6 +297,18 @@ def test_missing_contributor(lab: SmallLab, target: Cluster, scope: str) -> None
     finally:
         lab.rbac.forbidden.clear()
     assert f"over scope '{where}'" in text and "Contributor" in text
+
+
+def test_missing_contributor_of_a_network(lab: SmallLab, target: Cluster) -> None:
+    first, second = (ResourceId(f"{GROUP}/providers/Microsoft.Network/virtualNetworks/{name}") for name in "ab")
+    lab.reachability.in_networks = [first, second]
+    lab.rbac.forbidden.add(str(second))
+    try:
+        text = classic(lab, target, clientId="the-app")
+    finally:
+        lab.rbac.forbidden.clear()
+        lab.reachability.in_networks = []
+    assert f"'Microsoft.Network/virtualNetworks/subnets/join/action' over scope '{second}'" in text
 
 
 def test_provider_not_registered(lab: SmallLab, target: Cluster) -> None:

@@ -261,18 +261,35 @@ def machine(host: str) -> Callable[[World], None]:
     return build
 
 
+def own_dns(world: World, **dns: Any) -> None:
+    body = call(world.lab, "GET", network("b")).body
+    body["properties"]["dhcpOptions"] = {"dnsServers": ["10.2.9.9"]}
+    call(world.lab, "PUT", network("b"), body)
+    if dns:
+        add_dns_server(world.lab, {"address": "10.2.9.9", **dns})
+
+
 def custom(**dns: Any) -> Callable[[World], None]:
     """The target's network has a DNS server of its own."""
 
     def build(world: World) -> None:
         private()(world)
-        body = call(world.lab, "GET", network("b")).body
-        body["properties"]["dhcpOptions"] = {"dnsServers": ["10.2.9.9"]}
-        call(world.lab, "PUT", network("b"), body)
-        if dns:
-            add_dns_server(world.lab, {"address": "10.2.9.9", **dns})
+        own_dns(world, **dns)
 
     return build
+
+
+def custom_classic(**dns: Any) -> Callable[[World], None]:
+    def build(world: World) -> None:
+        private(subnet="b/work")(world)
+        own_dns(world, **dns)
+        world.names = {"source": "src.corp", "target": "tgt.corp"}
+
+    return build
+
+
+def named_by_own_dns(name: str) -> Callable[[World], None]:
+    return lambda world: own_dns(world, records={name: "src"}, forwards=True)
 
 
 # Pieces
@@ -695,6 +712,27 @@ TABLE: dict[str, tuple[Change, Change | None, str | None]] = {
         settings(names={"source": "other.corp"}),
         "'other.corp' does not resolve to server 'src'",
     ),
+    "custom DNS, classic": (custom_classic(records={"src.corp": "src", "tgt.corp": "10.2.2.4"}), None, None),
+    "custom DNS, classic, target by its usual name": (
+        custom_classic(records={"src.corp": "src"}),
+        settings(names={"source": "src.corp"}),
+        "'tgt' is in virtual network 'b' and has no public address. The DNS server 10.2.9.9",
+    ),
+    "custom DNS, asked from elsewhere": (
+        custom(forwards=True, virtual_network="c"),
+        None,
+        f"'{LINKED}' is not linked to virtual network 'c'",
+    ),
+    "custom DNS, outside": (
+        together(outside(HOST, **PRIVATE_HOST), named_by_own_dns(HOST)),
+        None,
+        None,
+    ),
+    "custom DNS, outside by another name": (
+        together(outside("db.office", **PRIVATE_HOST), named_by_own_dns("db.office")),
+        None,
+        None,
+    ),
     "Azure's DNS, a custom name": (
         OTHER_CURRENT,
         settings(names={"source": "src.corp"}),
@@ -743,3 +781,19 @@ def test_private_to_public_is_not_supported(world: World) -> None:
 def test_all_else_is_taken(world: World, build: Change) -> None:
     build(world)
     assert world.lab.reachability.refusal(world.journey()) is None
+
+
+def test_a_seed_declares_networks(world: World) -> None:
+    more = {
+        "networks": [vnet("x", 21, {"network": "y", "name": "mine", "both": False}), vnet("y", 22)],
+        "private_dns_zones": [{"name": "corp.example", "links": [{"network": "x", "registration": True}]}],
+        "dns_servers": [{"address": "10.21.0.9", "records": {"A.Corp": "b"}, "virtual_network": "x"}],
+    }
+    seed.apply(world.lab, {"tenant": {"name": "Contoso"}, **more})
+    [found] = world.lab.peerings.of(network("x"))
+    assert (found.name, world.lab.peerings.state(found)) == ("mine", "Initiated")
+    assert world.lab.peerings.of(network("y")) == []
+    assert world.lab.dns_servers["10.21.0.9"].records == {"a.corp": "b"}
+    assert world.lab.dns_servers["10.21.0.9"].virtual_network == network("x")
+    [linked] = world.lab.store.children(ResourceId("/"), "Microsoft.Network/privateDnsZones/virtualNetworkLinks")
+    assert linked.properties["registrationEnabled"] is True
