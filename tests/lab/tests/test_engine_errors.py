@@ -282,6 +282,12 @@ def test_wrong_secret_of_the_app(lab: SmallLab, target: Cluster) -> None:
     assert "AADSTS7000215" in text
 
 
+def test_the_migration_subnet_is_an_id(lab: SmallLab) -> None:
+    content = body("src", ["shop"], migrationResourceGroup={"subnetResourceId": GROUP}, migrationOption=None)
+    with pytest.raises(ArmError, match=r"'migrationResourceGroup\.subnetResourceId' must be"):
+        lab.call("PUT", migration_path("common", "m"), content, version=SECOND)
+
+
 def test_no_app(lab: SmallLab, target: Cluster) -> None:
     assert "aadApp" in classic(lab, target)
     with pytest.raises(ArmError, match="aadApp"):

@@ -11,9 +11,10 @@ from pgflex_lab.arm.http import ArmError, ArmRequest, ArmResponse
 from pgflex_lab.arm.ids import InvalidResourceId, ResourceId
 from pgflex_lab.arm.store import Resource
 from pgflex_lab.migrations import driving, wire
-from pgflex_lab.migrations.endpoints import address, journey, source_id, source_resource
+from pgflex_lab.migrations.endpoints import FLEXIBLE_TYPE, address, journey, source_id, source_resource
 from pgflex_lab.migrations.lifecycle import LIFETIME, Runner
 from pgflex_lab.migrations.model import Migration, Order
+from pgflex_lab.resources.networking import SUBNET
 
 if TYPE_CHECKING:
     from pgflex_lab.lab import Lab
@@ -188,8 +189,10 @@ class MigrationService:
             )
 
     def _check_networks(self, order: Order, target: Resource, version: str) -> None:
+        if order.subnet and wire.is_classic(version):
+            _typed(order.subnet, SUBNET, "migrationResourceGroup.subnetResourceId")
         if order.runtime_server and not wire.is_classic(version):
-            self._lab.store.require(_flexible_server(order.runtime_server))
+            self._lab.store.require(_typed(order.runtime_server, FLEXIBLE_TYPE, "migrationInstanceResourceId"))
         refused = self._lab.reachability.refusal(journey(self._lab, order, target, classic=wire.is_classic(version)))
         if refused:
             raise wire.bad_request(refused)
@@ -221,15 +224,15 @@ def _server_id(request_id: ResourceId) -> ResourceId:
     return request_id if request_id.types[-1].lower() == "flexibleservers" else request_id.parent
 
 
-def _flexible_server(text: str) -> ResourceId:
+def _typed(text: str, type_name: str, where: str) -> ResourceId:
+    """The id of a resource of that type, which may or may not be there."""
     try:
         found = ResourceId.parse(text)
     except InvalidResourceId:
-        found = None
-    if found is None or found.type.lower() != "microsoft.dbforpostgresql/flexibleservers" or found.is_collection:
+        found = ResourceId("/")
+    if found.type.lower() != type_name.lower() or found.is_collection:
         raise wire.bad_request(
-            "The property 'migrationInstanceResourceId' must be the resource id of a flexible server.",
-            "InvalidParameterValue",
+            f"The property '{where}' must be the resource id of a {type_name}.", "InvalidParameterValue"
         )
     return found
 
