@@ -44,6 +44,8 @@ def problems(params: Row) -> Iterator[str]:
     for option, wanted in (("delegated_subnet_id", SUBNET), ("private_dns_zone_id", ZONE)):
         if params[option] and not _is_id(params[option], *wanted):
             yield f"{option} is {params[option]!r} and has to be the id of {'/'.join(wanted[1])}"
+    if bool(params["delegated_subnet_id"]) != bool(params["private_dns_zone_id"]):
+        yield "delegated_subnet_id and private_dns_zone_id go together"
     if params["delegated_subnet_id"] and params["public_network_access"] == "Enabled":
         yield "public_network_access can not be Enabled for a server in a delegated subnet"
     tier = params["sku_tier"] or tier_of(params["sku_name"] or "")

@@ -296,6 +296,13 @@ def test_wrong_options_are_all_named_before_any_request(run_module: Any, arm: An
     )
 
 
+@pytest.mark.parametrize("given", [{"delegated_subnet_id": SUBNET}, {"private_dns_zone_id": ZONE}])
+def test_a_subnet_and_its_zone_go_together(run_module: Any, arm: Any, new: Any, given: Any) -> None:
+    asked = {**new, "delegated_subnet_id": None, "private_dns_zone_id": None, **given}
+    result = run_module(MODULE, asked)
+    assert "delegated_subnet_id and private_dns_zone_id go together" in result["msg"] and arm.requests == []
+
+
 def test_what_a_new_server_needs(run_module: Any, arm: Any, args: Any) -> None:
     expect_missing(arm)
     arm.expect("GET", CAPABILITIES, json=capabilities())
