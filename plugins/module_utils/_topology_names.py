@@ -106,12 +106,15 @@ def _zone_of_host(facts: Facts, network: Network, server: Server, side: str) -> 
 def _endpoint_name(facts: Facts, network: Network, server: Server, side: str, before: list[Missing]) -> list[Missing]:
     zones = _private_zones(facts, server)
     linked = next((zone for zone in zones if zone.linked(network.id)), None)
-    linked = linked or _about_to_be(network, zones, before)
     if linked:
         return [] if _knows(linked, server) else [_record(linked, server, side)]
-    known = next((zone for zone in zones if _knows(zone, server)), None)
-    if known:
-        return _link(known, network, server, side)
+    # A network can have one zone of a name only: the one that is to be linked for the other server, if there is one.
+    chosen = _about_to_be(network, zones, before) or next((zone for zone in zones if _knows(zone, server)), None)
+    if chosen:
+        return [
+            *([] if _knows(chosen, server) else [_record(chosen, server, side)]),
+            *_link(chosen, network, server, side),
+        ]
     if zones:
         return [_record(zones[0], server, side), *_link(zones[0], network, server, side)]
     endpoint = server.endpoints[0].name
@@ -123,7 +126,7 @@ def _endpoint_name(facts: Facts, network: Network, server: Server, side: str, be
 
 
 def _about_to_be(network: Network, zones: list[Zone], before: list[Missing]) -> Zone | None:
-    """The zone that a step for the other server links: a network can have one zone of a name only."""
+    """The zone that a step for the other server links."""
     steps = [step for row in before for step in row.steps if isinstance(step, LinkZone)]
     ids = {key(step.zone_id) for step in steps if key(step.network_id) == key(network.id)}
     return next((zone for zone in zones if key(zone.id) in ids), None)
