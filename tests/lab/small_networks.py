@@ -229,12 +229,12 @@ def machine(host: str) -> Callable[[World], None]:
     return build
 
 
-def own_dns(world: World, **dns: Any) -> None:
+def own_dns(world: World, at: str = "10.2.9.9", **dns: Any) -> None:
     body = call(world.lab, "GET", network("b")).body
-    body["properties"]["dhcpOptions"] = {"dnsServers": ["10.2.9.9"]}
+    body["properties"]["dhcpOptions"] = {"dnsServers": [at]}
     call(world.lab, "PUT", network("b"), body)
     if dns:
-        add_dns_server(world.lab, {"address": "10.2.9.9", **dns})
+        add_dns_server(world.lab, {"address": at, **dns})
 
 
 def custom(**dns: Any) -> Callable[[World], None]:

@@ -14,6 +14,7 @@ import pytest
 from pgflex_lab import seed
 from pgflex_lab.arm.ids import ResourceId
 from pgflex_lab.lab import Lab
+from pgflex_lab.seed_networks import InvalidSeed
 from pgflex_lab.settings import Settings
 from pgflex_lab.tls import Authority
 from small_networks import (
@@ -363,6 +364,17 @@ TABLE: dict[str, tuple[Change, Change | None, str | None]] = {
         None,
         f"'{LINKED}' is not linked to virtual network 'c'",
     ),
+    "custom DNS, in a peered network": (
+        custom(forwards=True, at="10.1.9.9"),
+        gone(link(LINKED, "b")),
+        None,
+    ),
+    "custom DNS, in a peered network, unlinked": (
+        custom(forwards=True, at="10.1.9.9"),
+        gone(link(LINKED, "a")),
+        f"'{LINKED}' is not linked to virtual network 'a'",
+    ),
+    "custom DNS, on premises": (custom(forwards=True, at="192.168.7.7"), None, None),
     "custom DNS, outside": (
         together(outside(HOST, **PRIVATE_HOST), named_by_own_dns(HOST)),
         None,
@@ -437,3 +449,10 @@ def test_a_seed_declares_networks(world: World) -> None:
     assert world.lab.dns_servers["10.21.0.9"].virtual_network == network("x")
     [linked] = world.lab.store.children(ResourceId("/"), "Microsoft.Network/privateDnsZones/virtualNetworkLinks")
     assert linked.properties["registrationEnabled"] is True
+
+
+def test_a_basic_server_takes_no_virtual_network_rules(world: World) -> None:
+    basic = server("single", "src", sku="B_Gen5_1", virtual_network_rules={"rule": "b/sql"})
+    with pytest.raises(InvalidSeed, match="FeatureNotSupported"):
+        seed.add_networks(world.lab, {"networks": [vnet("b", 2)], "servers": [basic]})
+    assert world.lab.servers.named("src") is None

@@ -13,7 +13,7 @@ from pgflex_lab.arm.ids import ResourceId
 class DnsServer:
     """`records` lead from a name in lower case to an address, or to the lab's server of that name.
 
-    What it `forwards` to Azure is answered for the network it stands in, or, when that is not told, for whoever asks.
+    What it `forwards` to Azure is answered for the network it stands in: the one told, or else that with its address.
     """
 
     address: str

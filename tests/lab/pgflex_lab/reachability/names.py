@@ -12,7 +12,8 @@ from pgflex_lab.arm.ids import ResourceId
 from pgflex_lab.arm.store import Resource
 from pgflex_lab.reachability.dns_servers import DnsServer
 from pgflex_lab.reachability.places import Places, Unreachable, Worker
-from pgflex_lab.resources.networking import LINK, ZONE
+from pgflex_lab.reachability.security import within
+from pgflex_lab.resources.networking import LINK, VNET, ZONE
 from pgflex_lab.resources.server_connections import ZONE_NAME
 from pgflex_lab.resources.servers import ONPREMISES_TYPE
 
@@ -202,6 +203,14 @@ class Names:
 
     # DNS servers of the customer's own
 
+    def _standing(self, address: str, network: ResourceId) -> ResourceId:
+        """The network that a DNS server is in, by its address: it is the one that Azure answers for."""
+        found = [self._lab.store.get(network), *self._lab.store.children(ResourceId("/"), VNET)]
+        holding = (
+            item for item in found if item and within(address, item.properties["addressSpace"]["addressPrefixes"])
+        )
+        return next((item.id for item in holding), network)
+
     def _custom(self, dns: DnsServer, server: Resource, name: str, network: ResourceId) -> Found:
         record = dns.records.get(name)
         if record is not None and is_address(record):
@@ -214,7 +223,7 @@ class Names:
                 )
             return Found(self._places.private_address(server, network))
         if dns.forwards:
-            return self._azure(server, name, dns.virtual_network or network)
+            return self._azure(server, name, dns.virtual_network or self._standing(dns.address, network))
         why = (
             f"The DNS server {dns.address} of virtual network '{network.name}' does not forward to Azure's {AZURE_DNS} "
             f"and has no record of '{name}'."

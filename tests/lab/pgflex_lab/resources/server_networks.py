@@ -135,6 +135,8 @@ class ServerNetworks:
 
     def check_rule(self, server: Resource, rule: dict[str, Any]) -> None:
         """A virtual network rule needs the service endpoint on its subnet, unless it is told to be there later."""
+        if (server.sku or {}).get("tier") == "Basic":
+            raise bad("FeatureNotSupported", "Virtual network rules are not supported on servers of the tier Basic.")
         text = str(rule["virtualNetworkSubnetId"])
         subnet = self._lab.store.get(ResourceId(text))
         if subnet is None or subnet.type != SUBNET:
