@@ -69,10 +69,10 @@ def offer_of(location: str, rows: Iterable[dict[str, Any]]) -> Offer:
     storage: dict[str, set[int]] = {}
     versions: set[str] = set()
     for row in rows:
-        versions.update(version["name"] for version in row.get("supportedServerVersions") or [])
-        for edition in row.get("supportedServerEditions") or []:
+        versions.update(version["name"] for version in _to_be_had(row, "supportedServerVersions"))
+        for edition in _to_be_had(row, "supportedServerEditions"):
             tier = edition["name"]
-            for sku in edition.get("supportedServerSkus") or []:
+            for sku in _to_be_had(edition, "supportedServerSkus"):
                 memory = (sku.get("supportedMemoryPerVcoreMb") or 0) * sku["vCores"] / 1024
                 skus.setdefault(sku["name"], Sku(sku["name"], tier, sku["vCores"], memory))
             storage.setdefault(tier, set()).update(_disk_sizes(edition))
@@ -80,11 +80,16 @@ def offer_of(location: str, rows: Iterable[dict[str, Any]]) -> Offer:
     return Offer(location, tuple(skus.values()), sizes, tuple(sorted(versions, key=major)))
 
 
+def _to_be_had(found: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """The service also lists what this subscription can not have, and says so."""
+    return [row for row in found.get(key) or [] if row.get("status") != "Disabled"]
+
+
 def _disk_sizes(edition: dict[str, Any]) -> Iterable[int]:
     """Of ordinary disks; the other kind has any size and is not what a server gets unless it asks."""
-    for kind in edition.get("supportedStorageEditions") or []:
+    for kind in _to_be_had(edition, "supportedStorageEditions"):
         if kind.get("name") == "ManagedDisk":
-            yield from (size["storageSizeMb"] // 1024 for size in kind.get("supportedStorageMb") or [])
+            yield from (size["storageSizeMb"] // 1024 for size in _to_be_had(kind, "supportedStorageMb"))
 
 
 def major(version: str | None) -> int:

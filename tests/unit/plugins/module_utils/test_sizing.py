@@ -182,6 +182,17 @@ def test_an_offer_told_zone_by_zone() -> None:
     assert found.storage["GeneralPurpose"] == SIZES
 
 
+def test_what_the_subscription_can_not_have_is_not_offered() -> None:
+    row = capabilities()
+    row["supportedServerVersions"][0]["status"] = "Disabled"
+    general = row["supportedServerEditions"][1]
+    general["supportedServerSkus"][4] |= {"status": "Disabled", "reason": "Quota."}
+    general["supportedStorageEditions"] = [{"name": "ManagedDisk", "supportedStorageMb": [{"storageSizeMb": 131072}]}]
+    found = offer_of("westeurope", [row])
+    assert found.versions[0] == "12" and found.storage["GeneralPurpose"] == (128,)
+    assert matching(source_of(single("GeneralPurpose", 4, 100), found), found, {})["sku"] == "Standard_D4ds_v4"
+
+
 def test_the_storage_that_is_needed() -> None:
     source = source_of(single("GeneralPurpose", 2, 100), OFFER)
     assert [needed_storage(source, used) for used in (None, 10, 80.1, 200)] == [125, 100, 101, 250]
