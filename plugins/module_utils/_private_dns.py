@@ -15,7 +15,7 @@ from ._parallel import each
 from ._permissions import require
 from ._private_endpoint import PrivateEndpoints, there
 from ._server import FlexibleServer
-from ._virtual_network import VirtualNetwork, network_id, operate, resource_id
+from ._virtual_network import VirtualNetwork, network_id, resource_id, wait_for_operation
 from ._wait import Deadline, Poller
 
 Row = dict[str, Any]
@@ -139,14 +139,14 @@ class Zone:
             )
             return poller
 
-        return operate(begin, f"write the private DNS zone {self}", deadline, wait)
+        return wait_for_operation(begin, f"write the private DNS zone {self}", deadline, wait)
 
     def delete(self, deadline: Deadline, wait: bool) -> None:
         def begin() -> Poller:
             poller: Poller = self.client.private_zones.begin_delete(*self.address, polling=wait)
             return poller
 
-        operate(begin, f"delete the private DNS zone {self}", deadline, wait)
+        wait_for_operation(begin, f"delete the private DNS zone {self}", deadline, wait)
 
     def links(self) -> list[dict[str, Any]] | None:
         """As ARM answers them; None where there is no such zone."""
@@ -170,7 +170,7 @@ class Zone:
             return poller
 
         try:
-            return operate(begin, f"link the zone {self} with {row['virtual_network_id']}", deadline, wait)
+            return wait_for_operation(begin, f"link the zone {self} with {row['virtual_network_id']}", deadline, wait)
         except ModuleFailure as failure:
             failure.hint = failure.hint or _LINK_HINTS.get(failure.code or "")
             raise
@@ -180,7 +180,7 @@ class Zone:
             poller: Poller = self.client.virtual_network_links.begin_delete(*self.address, name, polling=wait)
             return poller
 
-        operate(begin, f"delete the link {name} of the zone {self}", deadline, wait)
+        wait_for_operation(begin, f"delete the link {name} of the zone {self}", deadline, wait)
 
 
 def check_linkable(zone: Zone, rows: list[Row], new: list[Row]) -> None:

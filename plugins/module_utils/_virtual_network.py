@@ -34,7 +34,7 @@ def network_id(text: str, option: str) -> ResourceId:
     return resource_id(text, option, "Microsoft.Network", "virtualNetworks")
 
 
-def operate(begin: Callable[[], Poller], what: str, deadline: Deadline, wait: bool = True) -> Any:
+def wait_for_operation(begin: Callable[[], Poller], what: str, deadline: Deadline, wait: bool = True) -> Any:
     """The result of an operation that is begun again while Azure is busy with another one; None without `wait`."""
 
     def attempt() -> Any:
@@ -97,7 +97,7 @@ class VirtualNetwork:
             )
             return poller
 
-        return operate(begin, f"write the peering {name} of {self}", deadline, wait)
+        return wait_for_operation(begin, f"write the peering {name} of {self}", deadline, wait)
 
     def delete_peering(self, name: str, deadline: Deadline, wait: bool = True) -> None:
         peerings = self.client.virtual_network_peerings
@@ -106,7 +106,7 @@ class VirtualNetwork:
             poller: Poller = peerings.begin_delete(*self.address, name, polling=wait)
             return poller
 
-        operate(begin, f"delete the peering {name} of {self}", deadline, wait)
+        wait_for_operation(begin, f"delete the peering {name} of {self}", deadline, wait)
 
     def put_subnet(self, name: str, content: dict[str, Any], wait: bool) -> Poller:
         poller: Poller = self.client.subnets.begin_create_or_update(
@@ -121,7 +121,7 @@ class VirtualNetwork:
             poller: Poller = subnets.begin_delete(*self.address, name, polling=wait)
             return poller
 
-        operate(begin, f"delete the subnet {name} of {self}", deadline, wait)
+        wait_for_operation(begin, f"delete the subnet {name} of {self}", deadline, wait)
 
 
 def address_space(network: dict[str, Any]) -> list[str]:

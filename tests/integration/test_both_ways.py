@@ -88,6 +88,21 @@ NETWORK_RULE = {
     "server_name": "shop-single",
     "rules": [{"name": "nope", "subnet_id": f"{SCOPE}/providers/Microsoft.Network/virtualNetworks/nope/subnets/nope"}],
 }
+NETWORKS = {
+    "networks": [
+        {"name": "ways-a", "address_space": "10.1.0.0/24", "subnets": [{"name": "apps", "prefix": "10.1.0.0/26"}]},
+        {"name": "ways-b", "address_space": "10.2.0.0/24"},
+        {"name": "ways-c", "address_space": "10.1.0.0/16"},
+    ]
+}
+NETWORK = {"virtual_network_id": f"{SCOPE}/providers/Microsoft.Network/virtualNetworks/ways-a"}
+PEERING = {**NETWORK, "remote_virtual_network_id": f"{SCOPE}/providers/Microsoft.Network/virtualNetworks/ways-b"}
+ZONE = {"resource_group": GROUP, "name": "ways.private.postgres.database.azure.com"}
+LINK = {
+    "zone_id": "{{ case_zone.private_dns_zone.id }}",
+    "virtual_network_ids": [NETWORK["virtual_network_id"], PEERING["remote_virtual_network_id"]],
+}
+SUBNET = {**NETWORK, "name": "pgflex-migration"}
 MIGRATION = {
     **ONE,
     "source_db_server_resource_id": SOURCE_ID,
@@ -154,6 +169,31 @@ MANAGEMENT = [
     Case("server_again", "flexible_server", MADE),
     Case("server_shrinks", "flexible_server", {**MADE, "storage_gb": 32}, fails=True),
     Case("server_gone", "flexible_server", {"resource_group": GROUP, "name": "ways-made", "state": "absent"}),
+    # Networks
+    Case("peering_check", "virtual_network_peering", PEERING, check=True),
+    Case("peering", "virtual_network_peering", PEERING),
+    Case("peering_again", "virtual_network_peering", PEERING),
+    Case(
+        "peering_overlap",
+        "virtual_network_peering",
+        {**PEERING, "remote_virtual_network_id": NETWORK["virtual_network_id"].replace("ways-a", "ways-c")},
+        fails=True,
+    ),
+    Case("peering_itself", "virtual_network_peering", {**PEERING, "remote_virtual_network_id": "ways-a"}, fails=True),
+    Case("zone_check", "private_dns_zone", ZONE, check=True),
+    Case("zone", "private_dns_zone", {**ZONE, "tags": {"app": "ways"}}),
+    Case("link_check", "private_dns_zone_link", LINK, check=True),
+    Case("link", "private_dns_zone_link", LINK),
+    Case("link_again", "private_dns_zone_link", LINK),
+    Case("link_wrong", "private_dns_zone_link", {**LINK, "zone_id": SCOPE}, fails=True),
+    Case("zone_linked", "private_dns_zone", {**ZONE, "state": "absent"}, fails=True),
+    Case("link_gone", "private_dns_zone_link", {**LINK, "state": "absent"}),
+    Case("zone_gone", "private_dns_zone", {**ZONE, "state": "absent"}),
+    Case("subnet_check", "subnet", SUBNET, check=True),
+    Case("subnet", "subnet", SUBNET),
+    Case("subnet_small", "subnet", {**SUBNET, "minimum_free_addresses": 100}, fails=True),
+    Case("subnet_gone", "subnet", {**SUBNET, "state": "absent"}),
+    Case("peering_gone", "virtual_network_peering", {**PEERING, "state": "absent"}),
     Case("tags_check", "resource_tags", TAGS, check=True),
     Case("tags", "resource_tags", TAGS),
 ]
@@ -228,6 +268,7 @@ def ways(lab: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Wa
     found = {}
     for way, in_process in WAYS.items():
         lab.admin("POST", "reset")
+        lab.admin("POST", "networks", NETWORKS)
         players = [Player(lab, tmp_path_factory.mktemp("way")) for _each in range(2)]
         found[way] = go(players, make_pair(lab, "ways"), in_process=in_process)
     return found

@@ -29,6 +29,10 @@ KNOWN = {
     "generation": "classic",
     "start_ip_address": "203.0.113.4",
     "subnet_id": f"{NETWORK}/subnets/shop",
+    "virtual_network_id": NETWORK,
+    "remote_virtual_network_id": f"{NETWORK}-hub",
+    "virtual_network_ids": [NETWORK],
+    "zone_id": NETWORK.replace("virtualNetworks/shop", "privateDnsZones/shop.example"),
 }
 VALUES: dict[str, Any] = {"int": 1, "float": 1.0, "bool": False, "dict": {"key": "value"}, "path": "/nowhere/ca.pem"}
 
