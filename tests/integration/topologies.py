@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -114,7 +115,13 @@ class Site:
             more["network"] = network
         return self._server("flex", public and not network, ADMITS_AZURE if public and not network else None, **more)
 
+    @property
+    def own_address(self) -> str:
+        """A private address for a server of one's own; two of them would be one server."""
+        return f"192.168.7.{zlib.crc32(self.name.encode()) % 200 + 10}"
+
     def other(self, **more: Any) -> Server:
+        more["parameters"] = {"wal_level": "logical"}
         public = "private_address" not in more and "virtual_network" not in more
         rules = {"everyone": ["0.0.0.0", "255.255.255.255"]} if public else None
         return self._server("other", public, rules, type="other", host=f"{self.name}.corp.example", **more)
@@ -272,8 +279,8 @@ def onprem_public_private_target(site: Site) -> Built:
 def onprem_vpn(site: Site) -> Built:
     vnet = site.vnet("vnet1", "10.1.0.0/16")
     target, far = _private_target(site, vnet, "10.1.1.0/24")
-    source = site.other(private_address="192.168.7.4", routes=[vnet])
-    more = {"source": {"access": "private", "route": "vpn", "host": "192.168.7.4"}}
+    source = site.other(private_address=site.own_address, routes=[vnet])
+    more = {"source": {"access": "private", "route": "vpn", "host": site.own_address}}
     return _fill(Built(site, source, target, {"vnet": vnet, **far}, more))
 
 

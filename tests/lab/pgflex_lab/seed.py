@@ -223,6 +223,16 @@ def _flexible(lab: Lab, item: dict[str, Any], scope: Scope) -> Resource:
     return server
 
 
+def set_routes(lab: Lab, item: dict[str, Any]) -> Resource:
+    """From now on these networks have a VPN or ExpressRoute to the server of that name, and no others."""
+    server = lab.servers.named(str(item.get("server")))
+    if server is None or server.type != ONPREMISES_TYPE:
+        raise InvalidSeed(f"there is no server {item.get('server')} of one's own")
+    scope = Scope(lab, item, item)
+    server.properties["routes"] = [str(scope.id(network, VNET)) for network in item.get("networks") or []]
+    return server
+
+
 def _other(lab: Lab, item: dict[str, Any], scope: Scope) -> Resource:
     """A PostgreSQL server of the customer's own; it is in the store only so that the lab knows its network."""
     private = item.get("private_address")
