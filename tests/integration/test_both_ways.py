@@ -73,6 +73,11 @@ TAGS = {
     "resource_id": f"{SCOPE}/providers/Microsoft.DBforPostgreSQL/flexibleServers/shop-flex",
     "tags": {"app": "ways"},
 }
+NO_SERVER = {"resource_group": GROUP, "name": "nope"}
+TOPOLOGY = {
+    "source": {"resource_group": GROUP, "name": "shop-single"},
+    "target": {"resource_group": GROUP, "name": "shop-flex"},
+}
 ROLE = {"principal_id": "{{ case_app_made.entra_application.service_principal_id }}", "scopes": [SCOPE]}
 PARAMETERS = {"resource_group": GROUP, "server_name": "shop-flex", "server_type": "flexible_server"}
 MADE = {
@@ -196,6 +201,10 @@ MANAGEMENT = [
     Case("peering_gone", "virtual_network_peering", {**PEERING, "state": "absent"}),
     Case("tags_check", "resource_tags", TAGS, check=True),
     Case("tags", "resource_tags", TAGS),
+    Case("topology", "topology_info", TOPOLOGY),
+    Case("topology_classic", "topology_info", {**TOPOLOGY, "generation": "classic"}, check=True),
+    Case("topology_of_nothing", "topology_info", {**TOPOLOGY, "target": NO_SERVER}, fails=True),
+    Case("topology_wrong", "topology_info", {**TOPOLOGY, "migration_vnet_id": SCOPE}, fails=True),
 ]
 
 # And a whole migration, with what may go wrong with it.
