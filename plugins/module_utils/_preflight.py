@@ -181,3 +181,19 @@ def summary(findings: list[Finding]) -> dict[str, Any]:
         "findings": [finding.as_result() for finding in findings],
         **{severity: sum(finding.severity == severity for finding in findings) for severity in SEVERITIES},
     }
+
+
+def strictly(result: dict[str, Any], *, fails: bool) -> dict[str, Any]:
+    """The module's result, unless something blocks and that is to fail the task."""
+    found = result["preflight"]
+    blocking = [row for row in found["findings"] if row["severity"] == "blocks"]
+    if not fails or not blocking:
+        return result
+    first = " ".join(row["message"] for row in blocking[:3])
+    more = f" And {len(blocking) - 3} more." if len(blocking) > 3 else ""
+    raise ModuleFailure(
+        f"{len(blocking)} findings would stop the migration: {first}{more}",
+        code="Blocked",
+        hint="preflight.findings says for each what to do; strict: false lets the task go on.",
+        details=result,
+    )

@@ -65,7 +65,8 @@ def target_older(look: Look) -> Iterator[Hit]:
     both=True,
 )
 def database_collation(look: Look) -> Iterator[Hit]:
-    known = {plain_locale(name) for name in look.target.locales} | {"c", "posix"}
+    there = [*look.target.locales, *(text for facts in look.target.databases.values() for text in facts.collations)]
+    known = {plain_locale(name) for name in there} | {"c", "posix"}
     for name in look.job.databases:
         facts = look.here.databases.get(name)
         missing = [text for text in facts.collations if plain_locale(text) not in known] if facts else []
