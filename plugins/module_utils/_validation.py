@@ -37,6 +37,9 @@ def job_from(params: Mapping[str, Any], report: Any) -> Job:
         max_examples=params["max_examples"],
         settle_timeout=params["settle_timeout"],
         large_objects=params["large_objects"],
+        definitions=params["definitions"],
+        privileges=params["privileges"],
+        role_mapping=params["role_mapping"],
         deadline=Deadline(params["timeout"]),
         report=report,
     )

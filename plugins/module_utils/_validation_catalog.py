@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ._validation_sql import Column, Type
+from ._validation_sql import Column, Type, base_type, literal
 
 # Every list of names below is (schema, name); extensions' own objects are left out: they come with the extension,
 # and differ with its version.
@@ -33,6 +33,8 @@ class Relation:
     size: int = 0
     heap: bool = True
     extension: str | None = None
+    # A column that is never null, and values of it that part the table, where pages can not.
+    bounds: tuple[str, tuple[str, ...]] | None = None
 
     @property
     def full_name(self) -> str:
@@ -62,6 +64,13 @@ class Catalog:
     types: dict[int, Type] = field(default_factory=dict)
     sequences: list[Sequence] = field(default_factory=list)
     objects: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+    def ordered_key(self, relation: Relation) -> str | None:
+        """The first column of a key, when its type is one of PostgreSQL's own: those can be cut into ranges."""
+        name = next(iter(self.keys.get(relation.oid, [[]])[0]), None)
+        column = next((column for column in self.columns.get(relation.oid, []) if column.name == name), None)
+        kind = self.types.get(base_type(self.types, column.type)) if column else None
+        return name if kind and kind.schema == "pg_catalog" and kind.kind == "b" and not kind.element else None
 
 
 def relations_sql(version: int) -> str:
@@ -119,6 +128,13 @@ SELECT t.oid::bigint, n.nspname::text, t.typname::text, t.typtype::text,
  WHERE t.typtype <> 'p'"""
 
 
+def bounds_sql(schema: str, table: str, column: str) -> str:
+    return (
+        "SELECT s.histogram_bounds::text::text[] FROM pg_stats s WHERE NOT s.inherited AND "
+        f"s.schemaname = {literal(schema)} AND s.tablename = {literal(table)} AND s.attname = {literal(column)}"
+    )
+
+
 FIELDS = """
 SELECT t.oid::bigint, a.attname::text, a.atttypid::bigint
   FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid
@@ -169,6 +185,41 @@ SELECT n.nspname::text, c.relname::text || '.' || t.tgname ||
    AND {not_of_extension("pg_class", "c.oid")}"""
 
 
+def _rarer_objects(version: int) -> dict[str, str]:
+    # Without a namespace of their own, PostgreSQL's objects are told from users' by their number alone.
+    found = {
+        "collations": f"""
+SELECT n.nspname::text, x.collname::text FROM pg_collation x JOIN pg_namespace n ON n.oid = x.collnamespace
+ WHERE {USER_SCHEMA} AND {not_of_extension("pg_collation", "x.oid")}""",
+        "operators": f"""
+SELECT n.nspname::text, format('%s (%s, %s)', x.oprname, format_type(nullif(x.oprleft, 0), NULL),
+                               format_type(nullif(x.oprright, 0), NULL))
+  FROM pg_operator x JOIN pg_namespace n ON n.oid = x.oprnamespace
+ WHERE {USER_SCHEMA} AND {not_of_extension("pg_operator", "x.oid")}""",
+        "operator_classes": f"""
+SELECT n.nspname::text, x.opcname || ' ' || m.amname
+  FROM pg_opclass x JOIN pg_am m ON m.oid = x.opcmethod JOIN pg_namespace n ON n.oid = x.opcnamespace
+ WHERE {USER_SCHEMA} AND {not_of_extension("pg_opclass", "x.oid")}""",
+        "casts": f"""
+SELECT ''::text, format_type(x.castsource, NULL) || ' to ' || format_type(x.casttarget, NULL)
+  FROM pg_cast x WHERE x.oid >= 16384 AND {not_of_extension("pg_cast", "x.oid", "'e', 'i'")}""",
+        "text_search_configurations": f"""
+SELECT n.nspname::text, x.cfgname::text FROM pg_ts_config x JOIN pg_namespace n ON n.oid = x.cfgnamespace
+ WHERE {USER_SCHEMA} AND {not_of_extension("pg_ts_config", "x.oid")}""",
+        "text_search_dictionaries": f"""
+SELECT n.nspname::text, x.dictname::text FROM pg_ts_dict x JOIN pg_namespace n ON n.oid = x.dictnamespace
+ WHERE {USER_SCHEMA} AND {not_of_extension("pg_ts_dict", "x.oid")}""",
+        "foreign_servers": f"""
+SELECT ''::text, x.srvname::text FROM pg_foreign_server x
+ WHERE {not_of_extension("pg_foreign_server", "x.oid")}""",
+    }
+    if version >= 100000:
+        found["statistics"] = f"""
+SELECT n.nspname::text, x.stxname::text FROM pg_statistic_ext x JOIN pg_namespace n ON n.oid = x.stxnamespace
+ WHERE {USER_SCHEMA}"""
+    return found
+
+
 def objects_sql(version: int) -> dict[str, str]:
     """For every kind of object the statement that names them; what is not as it should be is said in the name."""
     return {
@@ -214,4 +265,5 @@ SELECT n.nspname::text, t.typname || coalesce(
  WHERE {USER_SCHEMA} AND (t.typtype IN ('d', 'e', 'r') OR t.typtype = 'c' AND c.relkind = 'c'
                           OR t.typtype = 'b' AND t.typelem = 0)
    AND {not_of_extension("pg_type", "t.oid")}""",
+        **_rarer_objects(version),
     }

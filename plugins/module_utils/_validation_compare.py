@@ -228,8 +228,9 @@ def _difference(
 
 def compare_objects(source: Catalog, target: Catalog, scope: Scope) -> dict[str, dict[str, Any]]:
     result: dict[str, dict[str, Any]] = {}
-    for kind, names in source.objects.items():
-        ours = _names(names, scope)
+    # Not every version has all kinds.
+    for kind in dict.fromkeys((*source.objects, *target.objects)):
+        ours = _names(source.objects.get(kind, []), scope)
         theirs = _names(target.objects.get(kind, []), scope)
         missing, extra = sorted(ours - theirs), sorted(theirs - ours)
         equal = not missing and (not extra or kind in EXTRA_IS_FINE)
@@ -263,29 +264,11 @@ def compare_sequence(
     return {"name": name, "source": ours, "target": theirs, "equal": reached, "error": error}
 
 
-def merge_sorted(
-    left: Iterator[tuple[int, str]], right: Iterator[tuple[int, str]]
-) -> Iterator[tuple[int, str | None, str | None]]:
-    """Walks two streams in ascending order side by side, so that neither has to fit into memory."""
-    one, other = next(left, None), next(right, None)
-    while one is not None or other is not None:
-        if one is not None and (other is None or one[0] < other[0]):
-            yield one[0], one[1], None
-            one = next(left, None)
-        elif other is not None and (one is None or other[0] < one[0]):
-            yield other[0], None, other[1]
-            other = next(right, None)
-        elif one is not None and other is not None:
-            yield one[0], one[1], other[1]
-            one, other = next(left, None), next(right, None)
-
-
-def compare_large_objects(
-    left: Iterator[tuple[int, str]], right: Iterator[tuple[int, str]], limit: int
-) -> dict[str, Any]:
+def compare_large_objects(pairs: Iterable[tuple[int, str | None, str | None]], limit: int) -> dict[str, Any]:
+    """Of (oid, its contents on the source, on the target), None where it is not there."""
     counts = {"source": 0, "target": 0, "differing_count": 0}
     examples: list[dict[str, Any]] = []
-    for oid, ours, theirs in merge_sorted(left, right):
+    for oid, ours, theirs in pairs:
         counts["source"] += ours is not None
         counts["target"] += theirs is not None
         if ours == theirs:
@@ -309,6 +292,8 @@ def is_equal(database: Mapping[str, Any]) -> bool:
         and all(kind["equal"] for kind in database["objects"].values())
         and all(sequence["equal"] for sequence in database["sequences"])
         and (large is None or large["equal"])
+        and (database["definitions"] is None or database["definitions"]["equal"])
+        and (database["privileges"] is None or database["privileges"]["equal"] or not database["privileges"]["counts"])
     )
 
 
@@ -330,6 +315,7 @@ def sentence(databases: Sequence[Mapping[str, Any]]) -> str:
         partly = sum(bool(table["not_compared"]) for database in databases for table in database["tables"])
         rest = f", {skipped} tables were left out" if skipped else ""
         rest += f", columns of {partly} tables were left out" if partly else ""
+        rest += "".join(f"; {text}" for database in databases for text in _noted(database))
         where = f"{tables} tables in {len(databases)} databases"
         return f"Every row is equal on both servers: {rows} rows of {where}{rest}."
     shown = "; ".join(found[:NAMED_AT_MOST])
@@ -357,9 +343,37 @@ def _findings(database: Mapping[str, Any]) -> Iterator[str]:
         if counts["extra"] and kind not in EXTRA_IS_FINE:
             yield f"{name}: {words} only on the target: {_few(counts['extra'])}"
 
+    yield from _definition_findings(name, database["definitions"])
+    if database["privileges"] is not None and database["privileges"]["counts"]:
+        yield from _privilege_findings(name, database["privileges"])
 
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
+
+def _definition_findings(name: str, definitions: Mapping[str, Any] | None) -> Iterator[str]:
+    if definitions is not None and definitions["differing"]:
+        texts = [f"{row['kind']} {row['name']} ({', '.join(row['aspects'])})" for row in definitions["differing"]]
+        yield f"{name}: definitions differ: {_few(texts, definitions['differing_count'])}"
+
+
+def _privilege_findings(name: str, privileges: Mapping[str, Any]) -> Iterator[str]:
+    if privileges["differing"]:
+        texts = []
+        for row in privileges["differing"]:
+            lost = [f"lacks {text}" for text in row["missing"][:1]] + [f"has {text}" for text in row["extra"][:1]]
+            texts.append(f"{row['kind']} {row['name']} {' and '.join(lost)}")
+        yield f"{name}: privileges differ: {_few(texts, privileges['differing_count'])}"
+
+
+def _noted(database: Mapping[str, Any]) -> Iterator[str]:
+    """What is worth a word although it is no difference."""
+    if database["definitions"] is not None and database["definitions"]["not_compared"]:
+        yield f"{database['name']}: {len(database['definitions']['not_compared'])} definitions could not be compared"
+    if database["privileges"] is not None:
+        yield from _privilege_findings(database["name"], database["privileges"])
+
+
+def _few(names: Sequence[str], count: int | None = None) -> str:
+    rest = (count or len(names)) - NAMED_AT_MOST
+    more = f" and {rest} more" if rest > 0 else ""
     return ", ".join(names[:NAMED_AT_MOST]) + more
 
 

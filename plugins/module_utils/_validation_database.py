@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from ._errors import ModuleFailure
 from ._parallel import each
 from ._postgres import Server, identifier
-from ._validation_catalog import Catalog
+from ._validation_catalog import Catalog, bounds_sql
 from ._validation_compare import (
     BadBuckets,
     Position,
@@ -35,6 +35,7 @@ from ._validation_compare import (
     stuck_buckets,
     unknown_large_objects,
 )
+from ._validation_large_objects import contents, only_oids
 from ._validation_session import Refused, Session, Side, read_catalog
 from ._validation_sql import (
     WHOLE,
@@ -44,10 +45,12 @@ from ._validation_sql import (
     chunks,
     details_sql,
     fold_sql,
+    key_chunks,
     mask_for,
     pages_can_be_cut,
     rows_sql,
 )
+from ._validation_structure import definitions, make_judge, privileges
 from ._wait import Deadline, pause
 
 CHUNK_BYTES = 128 * 1024 * 1024
@@ -57,8 +60,6 @@ SMALL_TOGETHER = 20
 RECHECK_SECONDS = 2.0
 # Tables whose rows are searched for examples; of more than that only the counts are told.
 SEARCHED_TABLES = 50
-LARGE_OBJECTS_AT_ONCE = 100
-SLICE_BYTES = 4 * 1024 * 1024
 SEQUENCES_AT_ONCE = 100
 SIDES = (0, 1)
 # Buckets whose sums are in memory at once, and of a table how many that differ are kept.
@@ -84,6 +85,9 @@ class Job:
     settle_timeout: float
     large_objects: str
     deadline: Deadline
+    definitions: bool = True
+    privileges: str = "report"
+    role_mapping: Mapping[str, str] = field(default_factory=dict)
     report: Callable[[str], None] = lambda line: None
 
 
@@ -106,10 +110,23 @@ def cut(index: int, table: Table, side: int, mask: int, version: int) -> list[Pa
     relation, reading = (table.source, table.target)[side], table.readings[side]
     if relation.size <= CHUNK_BYTES:
         return [Part(index, reading, WHOLE, mask, relation.size)]
-    if not pages_can_be_cut(version, relation.heap):
+    if pages_can_be_cut(version, relation.heap):
+        pieces = chunks(relation.pages, relation.size, CHUNK_BYTES)
+    elif relation.bounds:
+        pieces = key_chunks(*relation.bounds, relation.size, CHUNK_BYTES)
+    else:
         return [Part(index, reading, WHOLE, mask, relation.size, by_cursor=True)]
-    pieces = chunks(relation.pages, relation.size, CHUNK_BYTES)
     return [Part(index, reading, piece, mask, relation.size // len(pieces)) for piece in pieces]
+
+
+def find_bounds(session: Session, catalog: Catalog) -> None:
+    """For large tables that can not be cut by pages: values of a key that part them, as ANALYZE has found them."""
+    for n, relation in enumerate(catalog.relations):
+        column = catalog.ordered_key(relation)
+        if column and relation.size > CHUNK_BYTES and not pages_can_be_cut(catalog.version, relation.heap):
+            rows = session.rows(bounds_sql(relation.schema, relation.name, column))
+            if rows and rows[0][0]:
+                catalog.relations[n] = replace(relation, bounds=(column, tuple(rows[0][0])))
 
 
 def pack(parts: Sequence[Part]) -> list[list[Part]]:
@@ -184,6 +201,8 @@ class Comparison:
         self._look()
         self.catalogs = each(lambda side: read_catalog(side.main), self.sides)
         source, target = self.catalogs
+        for side, catalog in zip(self.sides, self.catalogs, strict=True):
+            find_bounds(side.main, catalog)
         found = plan(source, target, self.job.scope)
         self._first_look(found.tables)
         self._settle([table for table in found.tables if table.verdict is Verdict.DIFFERENT])
@@ -197,6 +216,7 @@ class Comparison:
             "objects": compare_objects(source, target, self.job.scope),
             "sequences": self._sequences(),
             "large_objects": self._large_objects(),
+            **self._structure(),
             "bytes": sum(table.source.size for table in found.tables),
         }
         return {**database, "equal": is_equal(database)}
@@ -337,13 +357,21 @@ class Comparison:
             for s in wanted
         ]
 
+    def _structure(self) -> dict[str, Any]:
+        judge = make_judge(self.sides, self.job.role_mapping)
+        scope, mode = self.job.scope, self.job.privileges
+        return {
+            "definitions": definitions(self.sides, scope, judge) if self.job.definitions else None,
+            "privileges": privileges(self.sides, scope, judge, mode) if mode != "skip" else None,
+        }
+
     def _large_objects(self) -> dict[str, Any] | None:
         wanted = self.job.large_objects
         if wanted == "skip":
             return None
-        source, target = (large_objects(side.main, contents=wanted == "contents") for side in self.sides)
+        pairs = contents(self.sides, self.job.jobs) if wanted == "contents" else only_oids(self.sides)
         try:
-            return compare_large_objects(source, target, self.job.max_examples)
+            return compare_large_objects(pairs, self.job.max_examples)
         except Refused as refusal:
             return unknown_large_objects(f"large objects could not be compared: {refusal}")
 
@@ -366,32 +394,3 @@ def read_positions(session: Session, names: Sequence[tuple[str, str]]) -> dict[t
 def _positions(session: Session, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Position | str]:
     parts = [f"SELECT {n}, last_value, is_called FROM {identifier(*name)}" for n, name in enumerate(names)]
     return {names[n]: Position(int(value), called) for n, value, called in session.rows(" UNION ALL ".join(parts))}
-
-
-def large_objects(session: Session, *, contents: bool) -> Iterator[tuple[int, str]]:
-    """(oid, md5 of its contents) in ascending order; some at a time, and of a long one a slice at a time."""
-    last = 0
-    while True:
-        page = f"WHERE oid > {last}::oid ORDER BY oid LIMIT {LARGE_OBJECTS_AT_ONCE}"
-        oids = [row[0] for row in session.rows(f"SELECT oid::bigint FROM pg_largeobject_metadata {page}")]
-        if not oids:
-            return
-        digests = _digests(session, oids) if contents else dict.fromkeys(oids, "")
-        yield from ((oid, digests[oid]) for oid in oids)
-        last = oids[-1]
-
-
-def _digests(session: Session, oids: Sequence[int]) -> dict[int, str]:
-    found = dict.fromkeys(oids, "")
-    todo, offset = list(oids), 0
-    while todo:
-        numbers = ", ".join(str(oid) for oid in todo)
-        slices = session.rows(
-            "SELECT s.oid::bigint, octet_length(s.part), md5(s.part) FROM (SELECT o.oid, "
-            f"lo_get(o.oid, {offset}, {SLICE_BYTES}) AS part FROM unnest(ARRAY[{numbers}]::oid[]) AS o(oid) OFFSET 0) s"
-        )
-        for oid, _length, digest in slices:
-            found[oid] += digest
-        todo = [oid for oid, length, _digest in slices if length == SLICE_BYTES]
-        offset += SLICE_BYTES
-    return found

@@ -107,7 +107,7 @@ def comparable(types: Types, oid: int, versions: Iterable[int]) -> bool:
     return len(sides) == 1 or not _holds(types, oid, FLOAT_TEXT, system=False)
 
 
-def _base(types: Types, oid: int) -> int:
+def base_type(types: Types, oid: int) -> int:
     while oid in types and types[oid].kind == "d":
         oid = types[oid].base
     return oid
@@ -117,7 +117,7 @@ def exact(types: Types, oid: int, value: str, depth: int = 0) -> str:
     """An expression over `value` whose text is the same on every server and version that holds the same value."""
     if not _holds(types, oid, frozenset(SEND), system=True):
         return value
-    oid = _base(types, oid)
+    oid = base_type(types, oid)
     kind = types[oid]
     if kind.kind == "c":
         fields = ", ".join(exact(types, field, f"({value}).{identifier(name)}", depth) for name, field in kind.fields)
@@ -140,7 +140,7 @@ def _exact_range(types: Types, kind: Type, value: str, depth: int) -> str:
 
 
 def _exact_array(types: Types, kind: Type, value: str, depth: int) -> str:
-    element = types[_base(types, kind.element)]
+    element = types[base_type(types, kind.element)]
     if element.name in SEND and element.schema == "pg_catalog" and element.kind == "b":
         # Arrays of a domain carry the domain's OID in their bytes, which is not the same everywhere.
         return f"array_send(({value})::{identifier('pg_catalog', element.name)}[])"
@@ -156,22 +156,48 @@ def row_text(types: Types, columns: Sequence[Column]) -> str:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A stretch of a table's pages, from `first` up to and without `end`; None is open. Sums of chunks add up."""
+    """A stretch of a table from `first` up to and without `end`, None is open. Sums of chunks add up.
 
-    first: int | None = None
-    end: int | None = None
+    Numbers are pages; texts are values of a column that is never null.
+    """
+
+    first: int | str | None = None
+    end: int | str | None = None
+    column: str = ""
 
     @property
     def condition(self) -> str:
         parts = []
         if self.first is not None:
-            parts.append(f"ctid >= '({self.first},0)'::tid")
+            parts.append(f"{self._name} >= {self._value(self.first)}")
         if self.end is not None:
-            parts.append(f"ctid < '({self.end},0)'::tid")
+            parts.append(f"{self._name} < {self._value(self.end)}")
         return " AND ".join(parts)
+
+    @property
+    def _name(self) -> str:
+        return identifier(self.column) if self.column else "ctid"
+
+    def _value(self, value: int | str) -> str:
+        return literal(str(value)) if self.column else f"'({value},0)'::tid"
 
 
 WHOLE = Chunk()
+
+
+def literal(text: str) -> str:
+    """For sessions with standard_conforming_strings."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def key_chunks(column: str, bounds: Sequence[str], size: int, chunk_bytes: int) -> list[Chunk]:
+    """Cuts a table at some of the values that its statistics have, which part it into about equal numbers of rows."""
+    inner = bounds[1:-1]
+    wanted = min(max(1, -(-size // chunk_bytes)), len(inner) + 1)
+    edges = [inner[len(inner) * n // wanted] for n in range(1, wanted)]
+    starts: list[str | None] = [None, *edges]
+    ends: list[str | None] = [*edges, None]
+    return [Chunk(first, end, column) for first, end in zip(starts, ends, strict=True)]
 
 
 def chunks(pages: int, size: int, chunk_bytes: int) -> list[Chunk]:

@@ -12,10 +12,12 @@ version_added: "1.0.0"
 description:
   - Compares the count and a hash sum over all rows of every table of several databases on two servers, each side in
     one snapshot, and names the tables and example keys that differ.
-  - Also compares sequences, large objects, and the names of tables, indexes, constraints, functions, triggers, views,
-    extensions, types and more.
+  - Also compares sequences, large objects, the names of tables, indexes, constraints, functions, triggers, views,
+    extensions, types and more, their definitions and comments, and who owns and may use them.
   - The source and the target may be of different major versions. Columns are compared by name, partitions one by
-    one, floating point numbers by their exact bytes.
+    one, floating point numbers by their exact bytes, also inside arrays, composites and ranges.
+  - Definitions that servers of different major versions write in different words are given to the target to plan;
+    equal plans mean the same.
   - Tables that differ are looked at again. What writers or replication still move is told as moved, not as different.
 author:
   - pgflex.migrate contributors (@pgflex)
@@ -70,6 +72,31 @@ options:
       - oids
       - skip
     default: contents
+  definitions:
+    description:
+      - Whether to compare what objects are made of, such as the query of a view, the columns of an index, a column's
+        default or the source of a function, and comments.
+    type: bool
+    default: true
+  privileges:
+    description:
+      - V(report) compares owners, grants and default privileges and tells differences without calling the databases
+        different, as a migration need not carry them.
+      - V(compare) calls them different, V(skip) does not look.
+      - Roles of the platform, ownership of superusers, and what a newer PostgreSQL grants by itself are left out, and
+        named in the result.
+    type: str
+    choices:
+      - report
+      - compare
+      - skip
+    default: report
+  role_mapping:
+    description:
+      - What roles of the source are called on the target, for O(privileges).
+      - The users of O(source) and O(target) stand for each other without being named here.
+    type: dict
+    default: {}
   max_examples:
     description:
       - How many rows that differ to look for in each table; V(0) looks for none.
@@ -95,7 +122,10 @@ notes:
     such, and is not called equal.
   - Tables with row-level security that would hide rows from the user are not compared; the user needs C(BYPASSRLS)
     for them.
-  - Tables of extensions, foreign tables, comments, privileges and the text of functions and views are not compared.
+  - Rows of tables of extensions and of foreign tables are not compared, nor are settings of databases and roles, the
+    versions of extensions, tablespaces, publications and subscriptions.
+  - Nothing is written, unless O(materialized_views=refresh). Each side is read in one snapshot by all connections, a
+    large table in parts by several of them at once.
   - Some types that print floating point numbers, such as C(cube), are not compared between a server before
     PostgreSQL 12 and a later one; RV(validation.databases[].tables[].not_compared) names the columns.
 seealso:
@@ -140,6 +170,16 @@ EXAMPLES = r"""
 - name: Show the tables that differ
   ansible.builtin.debug:
     msg: "{{ look.validation.summary }}"
+
+- name: Compare privileges too, where roles have been carried over under new names
+  pgflex.migrate.data_validation:
+    source: "{{ pgflex_source }}"
+    target: "{{ pgflex_target }}"
+    databases:
+      - shop
+    privileges: compare
+    role_mapping:
+      shop_app: shop_application
 
 - name: Refresh materialized views on both servers and compare them as well
   pgflex.migrate.data_validation:
@@ -301,6 +341,66 @@ validation:
             skipped.
           returned: always
           type: dict
+        definitions:
+          description: What objects are made of; none when not compared.
+          returned: always
+          type: dict
+          contains:
+            source:
+              description: Number of definitions on the source.
+              returned: always
+              type: int
+            target:
+              description: Number of definitions on the target.
+              returned: always
+              type: int
+            equal:
+              description: Whether none differs.
+              returned: always
+              type: bool
+            differing_count:
+              description: Number of objects whose definition differs.
+              returned: always
+              type: int
+            differing:
+              description: The first 500 of them, each with its kind, its name and the aspects that differ.
+              returned: always
+              type: list
+              elements: dict
+            not_compared:
+              description: Objects of which an aspect is written in different words and can not be planned, with the
+                reason.
+              returned: always
+              type: list
+              elements: dict
+        privileges:
+          description: Who owns and may use what; none when not compared.
+          returned: always
+          type: dict
+          contains:
+            equal:
+              description: Whether nothing differs.
+              returned: always
+              type: bool
+            counts:
+              description: Whether a difference makes the databases different, which is O(privileges=compare).
+              returned: always
+              type: bool
+            differing_count:
+              description: Number of objects and roles with a difference.
+              returned: always
+              type: int
+            differing:
+              description: The first 500 of them, each with its kind, its name, what is missing on the target and what
+                is only there.
+              returned: always
+              type: list
+              elements: dict
+            left_out:
+              description: What differs and was not called different, with the reason and the number.
+              returned: always
+              type: list
+              elements: dict
 """
 
 from typing import Any
@@ -320,6 +420,9 @@ SPEC = ArgumentSpec(
         "exclude_tables": {"type": "list", "elements": "str", "default": []},
         "materialized_views": {"type": "str", "choices": ["skip", "compare", "refresh"], "default": "skip"},
         "large_objects": {"type": "str", "choices": ["contents", "oids", "skip"], "default": "contents"},
+        "definitions": {"type": "bool", "default": True},
+        "privileges": {"type": "str", "choices": ["report", "compare", "skip"], "default": "report"},
+        "role_mapping": {"type": "dict", "default": {}},
         "max_examples": {"type": "int", "default": 5},
         "settle_timeout": {"type": "int", "default": 30},
         "timeout": {"type": "int", "default": 21600},

@@ -10,6 +10,7 @@ from pathlib import Path
 import pieces_table
 import pytest
 from plays import Pair, Player, make_pair
+from postgres_versions.fixtures import postgres  # noqa: F401
 
 from pgflex_lab.process import Running
 from pgflex_lab.testing import running_lab

@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.pgflex.migrate.plugins.module_utils import _validation_compare as compare
 from ansible_collections.pgflex.migrate.plugins.module_utils._validation_catalog import Catalog, Relation
+from ansible_collections.pgflex.migrate.plugins.module_utils._validation_large_objects import merged
 from ansible_collections.pgflex.migrate.plugins.module_utils._validation_sql import Column, Type
 
 TYPES = {23: Type("pg_catalog", "int4", "b"), 9007: Type("public", "cube", "b")}
@@ -176,9 +177,9 @@ def test_a_sequence_that_is_missing_or_unread_is_not_equal(source, target, error
 
 
 def test_large_objects_are_compared_as_streams():
-    left = iter([(1, "a"), (2, "b"), (4, "d"), (6, "f")])
-    right = iter([(2, "b"), (3, "c"), (4, "x"), (6, "f"), (9, "z")])
-    found = compare.compare_large_objects(left, right, 3)
+    left = {1: "a", 2: "b", 4: "d", 6: "f"}
+    right = {2: "b", 3: "c", 4: "x", 6: "f", 9: "z"}
+    found = compare.compare_large_objects(merged(left, right), 3)
     assert found == {
         "source": 4,
         "target": 5,
@@ -207,7 +208,7 @@ def result(**table):
     base = {"name": "public.t", "source_rows": 2, "target_rows": 2, "equal": True, "verdict": "equal", "moved": False}
     rest = {"differing": [], "not_compared": [], "columns": {}, "error": None}
     database = {"name": "shop", "tables": [{**base, **rest, **table}], "skipped": [], "objects": {}, "sequences": []}
-    return {**database, "large_objects": None}
+    return {**database, "large_objects": None, "definitions": None, "privileges": None}
 
 
 @pytest.mark.parametrize(

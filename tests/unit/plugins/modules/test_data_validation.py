@@ -23,6 +23,8 @@ class Server:
         self.views = [("public", "totals")]
         self.indexes = [("public", "orders_pkey")]
         self.large = {}
+        self.definitions = [("public", "few", {}, {"query": "SELECT 7"}, None)]
+        self.access = [("table", "public", "public.orders", "admin", [["the owner", "SELECT", False]])]
         self.version = 150000
         self.writes = []
         self.statements = []
@@ -44,6 +46,17 @@ class Server:
     def _answers(self, text):
         return (
             ("pg_export_snapshot", self._look),
+            ("session_user", lambda: [("admin",)]),
+            ("rolsuper", lambda: [("admin", False), ("auditor", False)]),
+            ("pg_get_viewdef", lambda: self.definitions),
+            ("lomacl", lambda: [(oid, "admin", []) for oid in self.large] if "> 0::oid" in text else []),
+            ("aclexplode", lambda: self.access),
+            ("EXPLAIN", lambda: [("Scan of 7",)]),
+            *[
+                (f"'{word}'", list)
+                for word in ("identity", "predicate", "check", "arguments", "when", "using", "instead")
+            ],
+            *[(word, list) for word in ("owned_by", "not_null", "'tags'", "stxname", "pg_description", "ftserver")],
             ("server_encoding", lambda: [("UTF8",)]),
             ("pg_stat_database", lambda: [(0,)]),
             ("pg_replication_slots", lambda: [(0,)]),
@@ -174,6 +187,35 @@ def test_a_sequence_behind_and_a_missing_index(run_module, servers):
     text = run_module("data_validation", ARGS)["msg"]
     assert "sequences behind or unread: public.numbers" in text
     assert "indexes missing on the target: public.orders_pkey" in text
+
+
+def test_a_definition_that_differs_is_named(run_module, servers):
+    servers["shop-new"].definitions = [("public", "few", {}, {"query": "SELECT 8"}, None)]
+    outcome = run_module("data_validation", ARGS)
+    assert outcome.failed and "shop: definitions differ: relations public.few (query)" in outcome["msg"]
+    assert run_module("data_validation", {**ARGS, "definitions": False})["validation"]["equal"]
+
+
+def test_words_of_another_major_are_planned_by_the_target(run_module, servers):
+    servers["shop-old"].version = 140000
+    servers["shop-new"].definitions = [("public", "few", {}, {"query": "SELECT (7)"}, None)]
+    assert run_module("data_validation", ARGS)["validation"]["equal"]
+    plans = [text for text in servers["shop-new"].statements if text.startswith("EXPLAIN")]
+    assert [text.partition("FROM ")[2] for text in plans] == ["(SELECT 7) AS q", "(SELECT (7)) AS q"]
+    servers["shop-new"].refuse = {"EXPLAIN": psycopg.errors.InsufficientPrivilege("permission denied for table orders")}
+    found = run_module("data_validation", ARGS)["validation"]
+    assert "1 definitions could not be compared" in found["summary"]
+    assert found["databases"][0]["definitions"]["not_compared"][0]["name"] == "public.few"
+
+
+@pytest.mark.parametrize(("wanted", "equal"), [("report", True), ("compare", False), ("skip", True)])
+def test_privileges_as_asked_for(run_module, servers, wanted, equal):
+    grant = ["auditor", "SELECT", False]
+    servers["shop-old"].access = [("table", "public", "public.orders", "admin", [grant])]
+    found = run_module("data_validation", {**ARGS, "privileges": wanted, "fail_on_difference": False})["validation"]
+    assert found["equal"] is equal
+    told = "privileges differ: table public.orders lacks SELECT for auditor" in found["summary"]
+    assert told is (wanted != "skip")
 
 
 @pytest.mark.parametrize(("wanted", "equal"), [("contents", False), ("oids", True), ("skip", True)])
