@@ -56,7 +56,19 @@ class Server:
                 (f"'{word}'", list)
                 for word in ("identity", "predicate", "check", "arguments", "when", "using", "instead")
             ],
-            *[(word, list) for word in ("owned_by", "not_null", "'tags'", "stxname", "pg_description", "ftserver")],
+            *[
+                (word, list)
+                for word in (
+                    "castsource",
+                    "oprleft",
+                    "owned_by",
+                    "not_null",
+                    "'tags'",
+                    "stxname",
+                    "pg_description",
+                    "ftserver",
+                )
+            ],
             ("server_encoding", lambda: [("UTF8",)]),
             ("pg_stat_database", lambda: [(0,)]),
             ("pg_replication_slots", lambda: [(0,)]),
