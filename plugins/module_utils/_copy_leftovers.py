@@ -1,0 +1,234 @@
+# Copyright (c) 2026, the pgflex.migrate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What neither rows nor changes carry: sequences, large objects, unlogged rows, and what materialized views hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ._copy_catalog import FILLED_VIEWS, SEQUENCES, Table, fetch
+from ._copy_job import Job, run_each
+from ._copy_rows import RowCopy, pieces
+from ._errors import ModuleFailure
+from ._postgres import identifier, load_psycopg, one_line, sql_errors
+
+if TYPE_CHECKING:
+    import psycopg
+
+AT_ONCE = 200
+# Of one large object in one message; several objects share one as long as they are small.
+CHUNK = 256 << 10
+OBJECTS = 32
+# Here the counters of a table are handed in by a session before it is gone, so that they can be relied on.
+EXACT_COUNTERS = 150000
+
+
+def both(source: psycopg.Connection[Any], target: psycopg.Connection[Any], text: str) -> list[tuple[str, str]]:
+    """What the source has of a kind and the target has, too: the rest was left out."""
+    there = {(row[0], row[1]) for row in fetch(target, RELATIONS)}
+    return [(row[0], row[1]) for row in fetch(source, text) if (row[0], row[1]) in there]
+
+
+RELATIONS = "SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+
+
+def sequences(source: psycopg.Connection[Any], target: psycopg.Connection[Any]) -> list[tuple[str, str]]:
+    return both(source, target, SEQUENCES)
+
+
+def set_sequences(job: Job, source: Any, target: Any, names: Sequence[tuple[str, str]]) -> None:
+    """Some hundred in one message, to and fro: at a cutover everybody waits for this."""
+    for at in range(0, len(names), AT_ONCE):
+        part = names[at : at + AT_ONCE]
+        reading = " UNION ALL ".join(
+            f"SELECT {n}, last_value, is_called FROM {identifier(*name)}" for n, name in enumerate(part)
+        )
+        with sql_errors(job.source, "read the sequences"):
+            rows = source.execute(reading.encode()).fetchall()
+        setting = ", ".join(
+            f"setval({_regclass(part[n])}, {int(value)}, {'true' if called else 'false'})" for n, value, called in rows
+        )
+        with sql_errors(job.target, "set the sequences"):
+            target.execute(f"SELECT {setting}".encode())
+
+
+def _regclass(name: tuple[str, str]) -> str:
+    text = identifier(*name).replace("'", "''")
+    escape = "E" if "\\" in text else ""
+    return f"{escape}'{text.replace(chr(92), chr(92) * 2)}'::regclass"
+
+
+LARGE_OBJECTS = """
+SELECT oid::bigint FROM pg_largeobject_metadata WHERE oid > %s::bigint::oid ORDER BY oid LIMIT 1000"""
+WRITTEN = """
+SELECT coalesce(n_tup_ins + n_tup_upd + n_tup_del, 0)::bigint FROM pg_stat_all_tables
+ WHERE relid = 'pg_largeobject'::regclass"""
+# In parts, since no value may be longer than 1 GB.
+DIGESTS = """
+SELECT m.oid::bigint, (SELECT md5(coalesce(string_agg(md5(lo_get(m.oid, g.at, 16777216)), '' ORDER BY g.at), ''))
+                         FROM generate_series(0::bigint, m.size, 16777216) g(at))
+  FROM (SELECT oid, lo_lseek64(lo_open(oid, 262144), 0, 2) AS size FROM pg_largeobject_metadata
+         WHERE oid = ANY(%s::bigint[]::oid[]) OFFSET 0) m"""
+
+
+class LargeObjects:
+    """Carried over while the writers run; carried again where they were changed."""
+
+    def __init__(self, job: Job, source: psycopg.Connection[Any], target: psycopg.Connection[Any]) -> None:
+        self.job, self.source, self.target = job, source, target
+        self.seen: int | None = None
+
+    def carry(self) -> None:
+        """Makes the target's equal, reading both sides where they have an object of one number."""
+        before = self._written()
+        with sql_errors(self.job.source, "copy the large objects"):
+            for numbers in self._numbers():
+                self._equal(numbers)
+                self.job.tick()
+        self.seen = before
+
+    def carry_changes(self) -> None:
+        """At the cutover: nothing to do where nothing was written since."""
+        if self.seen is None or self._written() != self.seen:
+            self.carry()
+
+    def _written(self) -> int | None:
+        if self.source.info.server_version < EXACT_COUNTERS:
+            return self._none_at_all()
+        self.source.execute("SELECT pg_stat_clear_snapshot()")
+        rows = fetch(self.source, WRITTEN)
+        return int(rows[0][0]) if rows else None
+
+    def _none_at_all(self) -> int | None:
+        there = fetch(self.source, "SELECT EXISTS (SELECT 1 FROM pg_largeobject_metadata)")[0][0]
+        return None if there or fetch(self.target, LARGE_OBJECTS, [0]) else 0
+
+    def _numbers(self) -> Iterator[tuple[set[int], set[int]]]:
+        """(at the source, at the target), range by range, so that memory is bounded."""
+        low = 0
+        while True:
+            here = [row[0] for row in fetch(self.source, LARGE_OBJECTS, [low])]
+            high = here[-1] if len(here) == 1000 else 1 << 32
+            there = fetch(
+                self.target,
+                "SELECT oid::bigint FROM pg_largeobject_metadata WHERE oid::bigint > %s AND oid::bigint <= %s",
+                [low, high],
+            )
+            yield set(here), {row[0] for row in there}
+            if high == 1 << 32:
+                return
+            low = high
+
+    def _equal(self, numbers: tuple[set[int], set[int]]) -> None:
+        here, there = numbers
+        for oid in sorted(there - here):
+            self.target.execute("SELECT lo_unlink(%s::bigint::oid)", [oid])
+        common = sorted(here & there)
+        changed: set[int] = set()
+        for at in range(0, len(common), OBJECTS):
+            part = [common[at : at + OBJECTS]]
+            digests = dict(fetch(self.target, DIGESTS, part))
+            changed |= {row[0] for row in fetch(self.source, DIGESTS, part) if digests.get(row[0]) != row[1]}
+        for oid in changed:
+            self.target.execute("SELECT lo_unlink(%s::bigint::oid)", [oid])
+        wanted = sorted((here - there) | changed)
+        for at in range(0, len(wanted), OBJECTS):
+            self._transfer(wanted[at : at + OBJECTS])
+
+    def _transfer(self, oids: list[int]) -> None:
+        rows = fetch(
+            self.source,
+            f"SELECT oid::bigint, lo_get(oid, 0, {CHUNK}) FROM pg_largeobject_metadata "
+            "WHERE oid = ANY(%s::bigint[]::oid[])",
+            [oids],
+        )
+        with (
+            sql_errors(self.job.target, "write large objects"),
+            self.target.transaction(),
+            self.target.pipeline(),
+        ):
+            for oid, data in rows:
+                self.target.execute("SELECT lo_from_bytea(%s::bigint::oid, %s)", [oid, data])
+        for oid, data in rows:
+            offset = len(data)
+            while offset and offset % CHUNK == 0:
+                more = fetch(self.source, f"SELECT lo_get(%s::bigint::oid, %s, {CHUNK})", [oid, offset])[0][0]
+                if not more:
+                    break
+                self.target.execute("SELECT lo_put(%s::bigint::oid, %s, %s)", [oid, offset, more])
+                offset += len(more)
+                self.job.tick()
+
+
+LARGE_OBJECT_GRANTS = """
+SELECT 'GRANT ' || a.privilege_type || ' ON LARGE OBJECT ' || m.oid || ' TO '
+       || CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END
+  FROM pg_largeobject_metadata m CROSS JOIN LATERAL aclexplode(m.lomacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+ WHERE a.grantee <> m.lomowner"""
+
+TRIGGERS = """
+SELECT t.tgname::text, t.tgenabled::text FROM pg_trigger t
+ WHERE t.tgrelid = to_regclass(%s) AND NOT t.tgisinternal AND t.tgenabled <> 'D'"""
+FOREIGN_KEYS = """
+SELECT k.conname::text, pg_get_constraintdef(k.oid) FROM pg_constraint k
+ WHERE k.conrelid = to_regclass(%s) AND k.contype = 'f' AND k.conparentid = 0"""
+STATES = {"O": "ENABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}
+
+
+def carry_unlogged(job: Job, source: Any, target: Any, tables: Sequence[Table]) -> None:
+    """No trigger fires and no foreign key is looked at row by row; both are back when the rows are there."""
+    if not tables:
+        return
+    names = [table.quoted for table in tables]
+    before: list[str] = []
+    after: list[str] = []
+    for name in names:
+        for trigger, state in fetch(target, TRIGGERS, [name]):
+            before.append(f"ALTER TABLE {name} DISABLE TRIGGER {identifier(trigger)}")
+            after.append(f"ALTER TABLE {name} {STATES[state]} TRIGGER {identifier(trigger)}")
+        for key, definition in fetch(target, FOREIGN_KEYS, [name]):
+            before.append(f"ALTER TABLE {name} DROP CONSTRAINT {identifier(key)}")
+            after.append(f"ALTER TABLE {name} ADD CONSTRAINT {identifier(key)} {definition}")
+    # Noted: a run that is killed in between must not lose what it has switched off.
+    after = job.row.pending + [statement for statement in after if statement not in job.row.pending]
+    job.row.pending = after
+    job.ledger.save(job.copy)
+    run_each(target, before, job.target, "switch off the triggers of unlogged tables")
+    RowCopy(job, pieces(job, source, tables, in_parts=False), None).run()
+    run_each(target, after, job.target, "switch the triggers of unlogged tables on again")
+    job.row.pending = []
+
+
+def refresh_views(job: Job, source: Any, target: Any) -> None:
+    """In rounds, because one may read another; only those that hold rows at the source."""
+    driver = load_psycopg()
+    waiting = both(source, target, FILLED_VIEWS)
+    refused = ""
+    while waiting:
+        left = []
+        for name in waiting:
+            try:
+                target.execute(f"REFRESH MATERIALIZED VIEW {identifier(*name)}".encode())
+            except driver.errors.ObjectNotInPrerequisiteState as error:
+                # Another view, which it reads, is not populated yet.
+                left.append(name)
+                refused = one_line(str(error))
+            except driver.Error as error:
+                raise _not_refreshed(job, [name], one_line(str(error)), error.sqlstate) from error
+            job.tick()
+        if len(left) == len(waiting):
+            raise _not_refreshed(job, left, refused, "55000")
+        waiting = left
+
+
+def _not_refreshed(job: Job, names: list[tuple[str, str]], text: str, code: str | None) -> ModuleFailure:
+    listed = ", ".join(".".join(name) for name in names)
+    return ModuleFailure(
+        f"Failed to refresh the materialized views {listed} in the database {job.name} on {job.target}: {text}",
+        code=code or "ConnectionLost",
+        target="target",
+        hint="Leave them out with exclude_tables, or drop them at the source, and run again.",
+    )

@@ -1,0 +1,357 @@
+# Copyright (c) 2026, the pgflex.migrate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The definitions: the target's database, its extensions, and the parts of a dump before and after the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._copy_catalog import (
+    AVAILABLE,
+    DEPENDENTS,
+    EXTENSIONS,
+    KEYS,
+    NAMED_ROLES,
+    NOT_OF_EXTENSION,
+    OF_EXTENSION,
+    OURS,
+    DatabaseFacts,
+    Table,
+    fetch,
+)
+from ._copy_job import Job
+from ._copy_programs import Entry, contents, write_list
+from ._errors import ModuleFailure
+from ._postgres import Server, connect, identifier, load_psycopg, one_line, sql_errors
+
+if TYPE_CHECKING:
+    import psycopg
+
+FLAGS = ("--no-publications", "--no-subscriptions", "--no-tablespaces", "--no-security-labels")
+# The first of these ends what can be made before there are rows.
+AFTER_ROWS = (
+    *("CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT", "INDEX", "INDEX ATTACH", "TRIGGER", "RULE", "POLICY"),
+    *("ROW SECURITY", "STATISTICS", "EVENT TRIGGER"),
+)
+GRANTS = ("ACL", "DEFAULT ACL")
+# Made by others parts of the engine, or only for a superuser to make.
+NEVER = ("EXTENSION", "EVENT TRIGGER", "PUBLICATION", "SUBSCRIPTION", "STATISTICS DATA", "BLOB", "BLOBS", "DATABASE")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What does not go over: tables by name for pg_dump, and other objects by what they are in the catalogs."""
+
+    relations: tuple[tuple[str, str], ...] = ()
+    schemas: tuple[str, ...] = ()
+    objects: frozenset[tuple[int, int]] = frozenset()
+    listed: tuple[str, ...] = ()
+
+    def arguments(self) -> list[str]:
+        tables = [f"--exclude-table={identifier(*name)}" for name in self.relations]
+        return [*tables, *(f"--exclude-schema={identifier(name)}" for name in ("pgflex", *self.schemas))]
+
+
+def left_out(source: psycopg.Connection[Any], tables: tuple[Table, ...], schemas: tuple[str, ...]) -> LeftOut:
+    """Tables that stay behind take with them what could not be made without them."""
+    if not tables:
+        return LeftOut(schemas=schemas)
+    relations = {(table.schema, table.name) for table in tables}
+    objects: set[tuple[int, int]] = set()
+    listed: list[str] = []
+    for catalog, oid, kind, schema, name, word, identity in fetch(source, DEPENDENTS, [[t.oid for t in tables]]):
+        if kind is None:
+            objects.add((catalog, oid))
+        elif (schema, name) not in relations:
+            relations.add((schema, name))
+        else:
+            continue
+        listed.append(f"{word} {identity}: needs a table that is left out")
+    return LeftOut(tuple(sorted(relations)), schemas, frozenset(objects), tuple(listed))
+
+
+CONTENT = f"""
+SELECT (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {OURS} AND
+        {NOT_OF_EXTENSION})
+     + (SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {OURS} AND
+        NOT {OF_EXTENSION.format(catalog="pg_proc", oid="p.oid")})"""
+
+
+def is_empty(target: Server, database: str) -> bool:
+    with connect(target, database) as connection, sql_errors(target, f"look into the database {database}"):
+        return not fetch(connection, CONTENT)[0][0]
+
+
+def make_database(job: Job, facts: DatabaseFacts) -> None:
+    """Empty and like the source's. One that was there and empty stays as it is, and what is ours in it goes."""
+    there = {row[0] for row in _on_maintenance(job, "SELECT datname::text FROM pg_database")}
+    if job.name in there and (job.row.created or not _usable(job)):
+        drop_database(job)
+        there.discard(job.name)
+    elif job.name in there and job.row.step != "new":
+        with job.on_target() as target, sql_errors(job.target, f"empty the database {job.name}"):
+            target.execute("DROP OWNED BY CURRENT_USER CASCADE")
+    if job.name not in there:
+        # Noted first: a run that is killed in between must not take it for somebody else's.
+        job.row.created = True
+        job.enter("database")
+        with sql_errors(job.target, f"create the database {job.name}"):
+            job.ledger.connection.execute(
+                f"CREATE DATABASE {identifier(job.name)} TEMPLATE template0 {facts.options()}".encode()
+            )
+    job.enter("schema")
+
+
+def _on_maintenance(job: Job, text: str) -> list[tuple[Any, ...]]:
+    with sql_errors(job.target, "read the databases"):
+        return fetch(job.ledger.connection, text)
+
+
+def _usable(job: Job) -> bool:
+    return job.row.step != "new" or is_empty(job.target, job.name)
+
+
+def drop_database(job: Job) -> None:
+    with sql_errors(job.target, f"drop the database {job.name}"):
+        job.ledger.connection.execute(f"DROP DATABASE IF EXISTS {identifier(job.name)} WITH (FORCE)".encode())
+
+
+def missing_extensions(source: psycopg.Connection[Any], target: Any, skipped: tuple[str, ...]) -> list[str]:
+    available = {row[0] for row in fetch(target, AVAILABLE)}
+    wanted = [row[0] for row in fetch(source, EXTENSIONS) if row[0] not in skipped]
+    return [name for name in wanted if name not in available]
+
+
+def make_extensions(job: Job, source: psycopg.Connection[Any]) -> None:
+    """Before all else; what belongs to them is not in the dump."""
+    skipped = job.options.skip_extensions
+    with job.on_target() as target:
+        for name, schema in fetch(source, EXTENSIONS):
+            if name in skipped:
+                job.skip(f"extension {name}: named in skip_extensions")
+                continue
+            with sql_errors(job.target, f"create the extension {name} in the database {job.name}"):
+                if not schema.startswith("pg_"):
+                    target.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}".encode())
+                target.execute(
+                    f"CREATE EXTENSION IF NOT EXISTS {identifier(name)} SCHEMA {identifier(schema)} CASCADE".encode()
+                )
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """A dump without rows, and which of its entries go where."""
+
+    dump: Path
+    before: list[Entry]
+    keys: list[Entry]
+    after: list[Entry]
+    grants: list[Entry]
+
+
+def dump_definitions(job: Job, source: psycopg.Connection[Any], out: LeftOut, snapshot: str | None) -> Definitions:
+    path = job.folder / "definitions"
+    path.unlink(missing_ok=True)
+    arguments = ["-Fc", "-Z0", "--schema-only", "--lock-wait-timeout=60s", *FLAGS, *out.arguments()]
+    arguments += [f"--snapshot={snapshot}"] if snapshot else []
+    job.run("pg_dump", [*arguments, "-f", str(path)], job.source, "dump the definitions")
+    entries = [entry for entry in contents(job.programs, path) if _wanted(entry, out.objects | _nameless(job, source))]
+    grants = [entry for entry in entries if entry.is_kind(*GRANTS)]
+    made = [entry for entry in entries if not entry.is_kind(*GRANTS) and not _is_there(entry, _schemas(job, source))]
+    split = next((at for at, entry in enumerate(made) if entry.is_kind(*AFTER_ROWS)), len(made))
+    key_objects = {(row[0], row[1]) for row in fetch(source, KEYS)}
+    keys = [entry for entry in made[split:] if (entry.catalog, entry.oid) in key_objects]
+    after = [entry for entry in made[split:] if entry not in keys]
+    return Definitions(path, made[:split], keys, after, grants)
+
+
+def _wanted(entry: Entry, unwanted: frozenset[tuple[int, int]]) -> bool:
+    if entry.is_kind(*NEVER) or entry.rest.startswith("COMMENT - EXTENSION "):
+        return False
+    return (entry.catalog, entry.oid) not in unwanted
+
+
+def _schemas(job: Job, source: psycopg.Connection[Any]) -> set[tuple[int, int]]:
+    """The source's schemas that the target has already, public and those of extensions."""
+    text = "SELECT nspname::text, 'pg_namespace'::regclass::oid::bigint, oid::bigint FROM pg_namespace"
+    with job.on_target() as target:
+        there = {row[0] for row in fetch(target, text)}
+    return {(row[1], row[2]) for row in fetch(source, text) if row[0] in there}
+
+
+def _is_there(entry: Entry, schemas: set[tuple[int, int]]) -> bool:
+    return (entry.catalog, entry.oid) in schemas and entry.is_kind("SCHEMA")
+
+
+def _nameless(job: Job, source: psycopg.Connection[Any]) -> frozenset[tuple[int, int]]:
+    """Policies and user mappings for roles that the target does not have."""
+    known = {row[0] for row in _on_maintenance(job, "SELECT rolname::text FROM pg_roles")}
+    found = set()
+    for catalog, oid, what, roles in fetch(source, NAMED_ROLES):
+        missing = sorted(set(roles) - known)
+        if missing:
+            found.add((catalog, oid))
+            job.skip(f"{what}: the target has no role {', '.join(missing)}")
+    return frozenset(found)
+
+
+def restore(job: Job, definitions: Definitions, entries: list[Entry], doing: str, *, again: bool = False) -> None:
+    """Everything becomes the target user's; `again` first drops what an earlier run has made of it."""
+    if not entries:
+        return
+    chosen = write_list(job.folder / "list", entries)
+    arguments = ["--no-owner", "--no-privileges", "--exit-on-error", "-j", str(job.options.jobs), "-L", str(chosen)]
+    arguments += ["--clean", "--if-exists"] if again else []
+    name = load_psycopg().conninfo.make_conninfo("", dbname=job.name)
+    job.run("pg_restore", [*arguments, "-d", name, str(definitions.dump)], job.target, doing)
+
+
+def grant_statements(job: Job, definitions: Definitions) -> list[str]:
+    """GRANT and REVOKE, one statement in a line as pg_restore writes them."""
+    if not definitions.grants:
+        return []
+    chosen = write_list(job.folder / "grants", definitions.grants)
+    text = job.folder / "grants.sql"
+    job.run("pg_restore", ["-L", str(chosen), "-f", str(text), str(definitions.dump)], job.target, "list the grants")
+    lines = text.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    return [line for line in lines if line.startswith(("GRANT ", "REVOKE ", "ALTER DEFAULT PRIVILEGES "))]
+
+
+def grant(job: Job, statements: list[str]) -> None:
+    """Those that name a role that the target does not have, or that its user may not make, are listed."""
+    driver = load_psycopg()
+    with job.on_target() as target:
+        for statement in statements:
+            try:
+                target.execute(statement.encode(errors="surrogateescape"))
+            except driver.Error as error:
+                job.skip(f"{statement.rstrip(';')}: {one_line(str(error))}")
+
+
+OWNED = """
+SELECT (i).type, (i).identity, owner, schema FROM (
+    SELECT pg_identify_object(o.catalog, o.oid, 0) AS i, r.rolname::text AS owner, n.nspname::text AS schema FROM (
+        SELECT 'pg_class'::regclass::oid AS catalog, c.oid, c.relowner AS owner, c.relnamespace AS n FROM pg_class c
+         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND NOT EXISTS (
+               SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                  AND c.relkind = 'S' AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass)
+        UNION ALL SELECT 'pg_proc'::regclass, p.oid, p.proowner, p.pronamespace FROM pg_proc p
+        UNION ALL SELECT 'pg_type'::regclass, t.oid, t.typowner, t.typnamespace FROM pg_type t
+         WHERE t.typelem = 0 AND t.typtype <> 'm' AND (t.typrelid = 0 OR EXISTS (
+               SELECT 1 FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
+        UNION ALL SELECT 'pg_operator'::regclass, o.oid, o.oprowner, o.oprnamespace FROM pg_operator o
+        UNION ALL SELECT 'pg_opclass'::regclass, o.oid, o.opcowner, o.opcnamespace FROM pg_opclass o
+        UNION ALL SELECT 'pg_opfamily'::regclass, o.oid, o.opfowner, o.opfnamespace FROM pg_opfamily o
+        UNION ALL SELECT 'pg_collation'::regclass, o.oid, o.collowner, o.collnamespace FROM pg_collation o
+        UNION ALL SELECT 'pg_conversion'::regclass, o.oid, o.conowner, o.connamespace FROM pg_conversion o
+        UNION ALL SELECT 'pg_ts_dict'::regclass, o.oid, o.dictowner, o.dictnamespace FROM pg_ts_dict o
+        UNION ALL SELECT 'pg_ts_config'::regclass, o.oid, o.cfgowner, o.cfgnamespace FROM pg_ts_config o
+        UNION ALL SELECT 'pg_namespace'::regclass, n.oid, n.nspowner, n.oid FROM pg_namespace n
+         WHERE n.nspname <> 'public'
+        UNION ALL SELECT 'pg_foreign_server'::regclass, s.oid, s.srvowner, 0 FROM pg_foreign_server s
+        UNION ALL SELECT 'pg_largeobject'::regclass, l.oid, l.lomowner, 0 FROM pg_largeobject_metadata l
+    ) o JOIN pg_roles r ON r.oid = o.owner LEFT JOIN pg_namespace n ON n.oid = o.n
+    WHERE (n.oid IS NULL OR (n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgflex')))
+      AND r.rolname <> ALL(%s)
+      AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = o.catalog AND e.objid = o.oid
+                         AND e.deptype IN ('e', 'i'))
+) x"""
+
+
+def owner_statements(job: Job, source: psycopg.Connection[Any], target: psycopg.Connection[Any]) -> list[str]:
+    """Whose objects become whose, for owners that the target knows and whose member its user is."""
+    roles = "SELECT rolname::text, pg_has_role(oid, 'MEMBER'), oid = current_user::regrole FROM pg_roles"
+    known = {row[0]: (row[1], row[2]) for row in fetch(target, roles)}
+    me = [name for name, (_member, myself) in known.items() if myself]
+    statements = []
+    absent: dict[str, int] = {}
+    places: set[tuple[str, str]] = set()
+    there = {(row[0], row[1]) for row in fetch(target, OWNED, [[]])}
+    for kind, identity, owner, schema in fetch(source, OWNED, [me]):
+        if (kind, identity) not in there:
+            continue
+        if known.get(owner, (False, False))[0]:
+            statements.append(f"ALTER {kind.upper()} {identity} OWNER TO {identifier(owner)}")
+            places.add((schema or "", owner))
+        else:
+            absent[owner] = absent.get(owner, 0) + 1
+    job.skip(
+        *(
+            f"ownership of {count} objects by {owner}: "
+            + ("the target has no such role" if owner not in known else "the target's user is no member of it")
+            for owner, count in sorted(absent.items())
+        )
+    )
+    # An owner needs CREATE on the schema at the moment at which it becomes the owner.
+    text = "SELECT nspname::text, has_schema_privilege(%s, oid, 'CREATE') FROM pg_namespace WHERE nspname = %s"
+    lent = [
+        f"CREATE ON SCHEMA {identifier(schema)} {{}} {identifier(owner)}"
+        for schema, owner in sorted(places)
+        if not all(row[1] for row in fetch(target, text, [owner, schema]))
+    ]
+    return [
+        *(f"GRANT {one.format('TO')}" for one in lent),
+        *statements,
+        *(f"REVOKE {one.format('FROM')}" for one in lent),
+    ]
+
+
+def set_owners(job: Job, statements: list[str]) -> None:
+    driver = load_psycopg()
+    with job.on_target() as target:
+        try:
+            with target.transaction():
+                for at in range(0, len(statements), 200):
+                    target.execute(";\n".join(statements[at : at + 200]).encode())
+        except driver.Error:
+            _set_one_by_one(job, target, statements)
+
+
+def _set_one_by_one(job: Job, target: psycopg.Connection[Any], statements: list[str]) -> None:
+    driver = load_psycopg()
+    for statement in statements:
+        try:
+            target.execute(statement.encode())
+        except driver.Error as error:
+            job.skip(f"{statement}: {one_line(str(error))}")
+
+
+DATABASE_SETTINGS = """
+SELECT unnest(s.setconfig) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+ WHERE d.datname = current_database() AND s.setrole = 0"""
+
+
+def copy_settings(job: Job, source: psycopg.Connection[Any]) -> None:
+    """ALTER DATABASE .. SET, but for what makes the source read-only."""
+    driver = load_psycopg()
+    found = (row[0].partition("=") for row in fetch(source, DATABASE_SETTINGS))
+    for name, _sign, value in found:
+        if name == "default_transaction_read_only":
+            continue
+        try:
+            with job.ledger.connection.transaction():
+                text = f"SELECT set_config({_quote(name)}, {_quote(value)}, true)"
+                job.ledger.connection.execute(text.encode())
+                job.ledger.connection.execute(
+                    f"ALTER DATABASE {identifier(job.name)} SET {identifier(*name.split('.'))} FROM CURRENT".encode()
+                )
+        except driver.Error as error:
+            job.skip(f"setting {name} of the database: {one_line(str(error))}")
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def fail_missing_extensions(database: str, missing: list[str], target: Server) -> ModuleFailure:
+    return ModuleFailure(
+        f"{target} has no extension {', '.join(missing)}, which the database {database} uses; nothing was made.",
+        code="ExtensionMissing",
+        target=target.option,
+        hint="Allow the extensions on the target (azure.extensions), or name them in skip_extensions when nothing "
+        "that is copied needs them.",
+    )
