@@ -78,7 +78,7 @@ class DatabaseCopy:
     ended_on: str | None = None
     created: bool = False
     widened: list[list[str]] = field(default_factory=list)
-    published: list[str] = field(default_factory=list)
+    published: list[list[str]] = field(default_factory=list)
     base: list[int] = field(default_factory=list)
     pending: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)

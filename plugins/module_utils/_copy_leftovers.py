@@ -197,7 +197,7 @@ def carry_unlogged(job: Job, source: Any, target: Any, tables: Sequence[Table]) 
     job.row.pending = after
     job.ledger.save(job.copy)
     run_each(target, before, job.target, "switch off the triggers of unlogged tables")
-    RowCopy(job, pieces(job, source, tables, in_parts=False), None).run()
+    RowCopy(job, pieces(job, source, tables, in_parts=False), None, counted=False).run()
     run_each(target, after, job.target, "switch the triggers of unlogged tables on again")
     job.row.pending = []
 

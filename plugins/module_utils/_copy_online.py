@@ -136,9 +136,9 @@ class OnlineCopy:
             make_extensions(job, source)
             definitions = dump_definitions(job, source, out, None)
             restore(job, definitions, [*definitions.before, *definitions.keys], "make the tables and their keys")
-        job.row.published = [table.label for table in published]
+        job.row.published = [[table.schema, table.name] for table in published]
         job.enter("schema")
-        self.stream.publish([(table.schema, table.name) for table in published])
+        self.stream.publish(job.row.published)
         self.stream.subscribe(copy_data=True)
         job.enter("rows")
 

@@ -134,8 +134,9 @@ def snapshot(job: Job) -> Iterator[tuple[psycopg.Connection[Any], str]]:
 class RowCopy:
     """Several pairs of programs at once; counters count tables, of which the last part counts."""
 
-    def __init__(self, job: Job, found: Sequence[Piece], shared: str | None) -> None:
+    def __init__(self, job: Job, found: Sequence[Piece], shared: str | None, *, counted: bool = True) -> None:
         self.job = job
+        self.counted = counted
         self.shared = shared
         self.todo = batches(found)
         self.left = {piece.oid: piece.part_of for piece in found}
@@ -144,8 +145,7 @@ class RowCopy:
         self.loading = 0
 
     def run(self) -> None:
-        total = len(self.left)
-        self.job.count(tables_queued=total, tables_loading=0, tables_completed=0, tables_errored=0)
+        self._count()
         with ThreadPoolExecutor(max_workers=max(1, self.job.options.jobs)) as pool:
             running: set[Future[None]] = {pool.submit(self._batch, batch) for batch in self.todo}
             try:

@@ -24,6 +24,7 @@ from ._copy_catalog import (
     fetch,
 )
 from ._copy_job import Job
+from ._copy_ledger import Ledger
 from ._copy_programs import Entry, contents, write_list
 from ._errors import ModuleFailure
 from ._postgres import Server, connect, identifier, load_psycopg, one_line, sql_errors
@@ -90,7 +91,7 @@ def make_database(job: Job, facts: DatabaseFacts) -> None:
     """Empty and like the source's. One that was there and empty stays as it is, and what is ours in it goes."""
     there = {row[0] for row in _on_maintenance(job, "SELECT datname::text FROM pg_database")}
     if job.name in there and (job.row.created or not _usable(job)):
-        drop_database(job)
+        drop_database(job.ledger, job.name)
         there.discard(job.name)
     elif job.name in there and job.row.step != "new":
         with job.on_target() as target, sql_errors(job.target, f"empty the database {job.name}"):
@@ -115,9 +116,9 @@ def _usable(job: Job) -> bool:
     return job.row.step != "new" or is_empty(job.target, job.name)
 
 
-def drop_database(job: Job) -> None:
-    with sql_errors(job.target, f"drop the database {job.name}"):
-        job.ledger.connection.execute(f"DROP DATABASE IF EXISTS {identifier(job.name)} WITH (FORCE)".encode())
+def drop_database(ledger: Ledger, name: str) -> None:
+    with sql_errors(ledger.target, f"drop the database {name}"):
+        ledger.connection.execute(f"DROP DATABASE IF EXISTS {identifier(name)} WITH (FORCE)".encode())
 
 
 def missing_extensions(source: psycopg.Connection[Any], target: Any, skipped: tuple[str, ...]) -> list[str]:

@@ -128,7 +128,7 @@ class Stream:
             "there. mode offline copies through this machine and needs no way between the servers.",
         )
 
-    def publish(self, tables: Sequence[tuple[str, str]]) -> None:
+    def publish(self, tables: Sequence[Sequence[str]]) -> None:
         listed = ", ".join(f"ONLY {identifier(*name)}" for name in tables)
         name = identifier(self.label)
         statement = f"CREATE PUBLICATION {name}" + (f" FOR TABLE {listed}" if listed else "")

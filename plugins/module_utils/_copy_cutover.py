@@ -1,0 +1,133 @@
+# Copyright (c) 2026, the pgflex.migrate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The switch: from the moment at which nobody may write at one side to the one at which the other has everything."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ._copy_catalog import Table, tables
+from ._copy_choice import choose
+from ._copy_job import Job, session
+from ._copy_leftovers import LargeObjects, carry_unlogged, refresh_views, sequences, set_sequences
+from ._copy_stream import Stream
+from ._errors import ModuleFailure
+from ._parallel import each
+from ._postgres import Server
+from ._read_only import ReadOnlySource
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+@dataclass
+class Side:
+    """One database at its switch, with all that can be made ready while it is still written to."""
+
+    job: Job
+    stream: Stream
+    source: psycopg.Connection[Any]
+    target: psycopg.Connection[Any]
+    large_objects: LargeObjects
+    sequences: list[tuple[str, str]]
+    unlogged: list[Table]
+    last: Callable[[Side], None]
+    opened: contextlib.ExitStack
+
+    def close(self) -> None:
+        self.opened.close()
+
+
+def get_ready(job: Job, stream: Stream, *, refresh: bool, last: Callable[[Side], None]) -> Side:
+    """The sessions bear the collection's own name, so that ending the writers leaves them alone."""
+    with contextlib.ExitStack() as opened:
+        source = opened.enter_context(contextlib.closing(session(job.source, job.name)))
+        target = opened.enter_context(contextlib.closing(session(job.target, job.name)))
+        stream.require_healthy(stream.state(target))
+        found = tables(source)
+        chosen = choose(job.options.choice, sorted({table.schema for table in found}), found).tables
+        refuse_new_tables(job, chosen)
+        large_objects = LargeObjects(job, source, target)
+        large_objects.carry()
+        if refresh:
+            refresh_views(job, source, target)
+        unlogged = [table for table in chosen if table.holds_rows and table.persistence == "u"]
+        numbers = sequences(source, target)
+        return Side(job, stream, source, target, large_objects, numbers, unlogged, last, opened.pop_all())
+
+
+def refuse_new_tables(job: Job, chosen: Sequence[Table]) -> None:
+    """Definitions are not replicated: what was made since the copy began would be lost."""
+    known = {".".join(name) for name in job.row.published}
+    new = [table.label for table in chosen if table.replicated and table.label not in known]
+    if new:
+        raise ModuleFailure(
+            f"Since the copy began, {', '.join(new[:10])} {'was' if len(new) == 1 else 'were'} made in the database "
+            f"{job.name} at the source: new tables and partitions are not carried over, and would be lost.",
+            code="NewTables",
+            target="source",
+            hint="Drop them, or cancel the copy and begin anew without changing definitions in the meantime.",
+        )
+
+
+def switch(
+    sides: Sequence[Side], server: Server, keep_applications: Sequence[str], timeout: float, *, lock: bool
+) -> float:
+    """Seconds from the first writer refused until the last database was complete at the other side."""
+    guard = ReadOnlySource(server, [side.job.name for side in sides], keep_applications)
+    began = time.monotonic()
+    complete = False
+    try:
+        if lock:
+            guard.lock(min(timeout, 15.0))
+        each(lambda side: _complete(side, timeout), sides, len(sides))
+        complete = True
+    finally:
+        if not complete:
+            _undo(sides, guard if lock else None)
+        guard.close()
+    return round(time.monotonic() - began, 3)
+
+
+def _complete(side: Side, timeout: float) -> None:
+    job, stream = side.job, side.stream
+    position = stream.mark(side.source)
+    stream.catch_up(side.source, side.target, position, lambda: None, timeout)
+    stream.enable(side.target, on=False)
+    set_sequences(job, side.source, side.target, side.sequences)
+    side.large_objects.carry_changes()
+    carry_unlogged(job, side.source, side.target, side.unlogged)
+    side.last(side)
+
+
+def _undo(sides: Sequence[Side], guard: ReadOnlySource | None) -> None:
+    """As before: changes go on arriving, writers are let in again. The failure itself is the one to tell."""
+    with contextlib.suppress(ModuleFailure):
+        for side in sides:
+            side.stream.enable(side.target, on=True)
+    if guard:
+        with contextlib.suppress(ModuleFailure):
+            guard.unlock()
+
+
+@contextlib.contextmanager
+def all_ready(makers: Sequence[Callable[[], Side]]) -> Iterator[list[Side]]:
+    sides: list[Side] = []
+    try:
+        for make in makers:
+            sides.append(make())
+        yield sides
+    finally:
+        for side in sides:
+            side.close()
+
+
+def turned(job: Job) -> Job:
+    """The same work in the other direction."""
+    return replace(job, source=job.target, target=job.source)

@@ -1,0 +1,295 @@
+# Copyright (c) 2026, the pgflex.migrate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How a copy ends: its cutover, its cancel, and the way back that can be kept open after the cutover."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ._activity import who, writers
+from ._copy import WAITING, Engine, over
+from ._copy_catalog import fetch
+from ._copy_cutover import Side, all_ready, get_ready, switch, turned
+from ._copy_job import Job, Options, end_workers
+from ._copy_ledger import Copy, DatabaseCopy, now
+from ._copy_leftovers import LARGE_OBJECT_GRANTS
+from ._copy_online import drop_subscription, forward, measure
+from ._copy_programs import find_programs
+from ._copy_schema import copy_settings, drop_database, grant, owner_statements, set_owners
+from ._copy_stream import Stream, alter_tables, conninfo, restore_statements
+from ._errors import ModuleFailure
+from ._gate import refusals
+from ._postgres import Server, connect
+from ._read_only import ReadOnlySource
+
+NO_WINDOW = 1e6
+
+
+class Ending(Engine):
+    """Options of the modules that end a copy; nothing of how it was made has to be given again."""
+
+    def require(self) -> Copy:
+        return self.ledger.require(self.name)
+
+    def bare_job(self, copy: Copy, row: DatabaseCopy) -> Job:
+        with connect(self.from_server, row.name) as connection:
+            version = connection.info.server_version // 10000
+        programs = find_programs(
+            self.params.get("programs"), version, self.ledger.connection.info.server_version // 10000
+        )
+        options = Options.from_settings(copy.settings)
+        return Job(copy, row, self.from_server, self.target, self.ledger, options, self.report, Path(), programs)
+
+    def measured(self, copy: Copy) -> Copy:
+        """With fresh counters, where changes are being followed."""
+        for row in copy.databases:
+            if row.state == WAITING and self.source is not None:
+                stream = forward(self.from_server, self.target, copy, row)
+                with stream.publisher_session() as source, stream.subscriber_session() as target:
+                    measure(stream, row, source, target)
+        return copy
+
+    def unlock(self, names: Sequence[str]) -> None:
+        """Lets the source be written to again."""
+        guard = ReadOnlySource(self.from_server, names, ())
+        try:
+            guard.unlock()
+        finally:
+            guard.close()
+
+
+class Cutover(Ending):
+    def chosen(self, copy: Copy) -> list[DatabaseCopy]:
+        wanted = self.params["databases"] or [row.name for row in copy.databases]
+        unknown = sorted(set(wanted) - {row.name for row in copy.databases})
+        if unknown:
+            raise ModuleFailure(
+                f"The copy {copy.name} has no database {', '.join(unknown)}: check the option databases.",
+                code="UnknownDatabase",
+            )
+        return [row for row in copy.databases if row.name in wanted and not over(row)]
+
+    def refuse(self, copy: Copy) -> None:
+        """All reasons against it at once, before anything is changed."""
+        if copy.mode == "offline":
+            raise ModuleFailure(
+                f"The copy {copy.name} is offline: it has no cutover, it ends by itself.", code="CutoverRefused"
+            )
+        if copy.state in ("Failed", "Canceled"):
+            raise ModuleFailure(
+                f"The copy {copy.name} has ended ({copy.state}); it can not be cut over.",
+                code="CutoverRefused",
+                hint="Run the task that made it again.",
+            )
+        names = [row.name for row in self.chosen(copy)]
+        found: list[str] = []
+        if not self.params["source_read_only"] and not self.params["writers_stopped"]:
+            with connect(self.from_server, names[0]) as connection:
+                busy = writers(connection, names, self.params["sample_seconds"])
+            found = [who(busy)] if busy else []
+        shown = copy.as_result() | ({"substate": WAITING} if copy.substate == "CompletingMigration" else {})
+        reasons = refusals(
+            shown,
+            names,
+            now=datetime.now(UTC),
+            max_latency=self.params["max_latency"],
+            window_hours=NO_WINDOW,
+            ready_since=None,
+            writers=found,
+        )
+        if reasons:
+            raise ModuleFailure(
+                f"The cutover of the copy {copy.name} is refused: {' '.join(reasons)}", code="CutoverRefused"
+            )
+
+    def complete(self, copy: Copy) -> bool:
+        """Whether nothing is left to do, the tidying after the downtime included."""
+        wanted = self.params["databases"] or [row.name for row in copy.databases]
+        return all(over(row) and row.step == "done" for row in copy.databases if row.name in wanted)
+
+    def run(self) -> Copy:
+        self.ledger.lock()
+        copy = self.require()
+        if self.chosen(copy):
+            self._cut_over(self.measured(copy))
+        self._tidy(copy, [self.bare_job(copy, row) for row in copy.databases if row.step == "cut over"])
+        return copy
+
+    def _cut_over(self, copy: Copy) -> None:
+        self.refuse(copy)
+        rows = self.chosen(copy)
+        jobs = [self.bare_job(copy, row) for row in rows]
+        back = [self._way_back(copy, row) for row in rows] if self.params["keep_reverse_replication"] else []
+        for stream, row in zip(back, rows, strict=False):
+            stream.check_way(row.name)
+            _drop_way(stream)
+            stream.publish(row.published)
+        copy.state, copy.substate = "InProgress", "CompletingMigration"
+        self.ledger.save(copy)
+        self._switch(copy, jobs, back)
+
+    def _way_back(self, copy: Copy, row: DatabaseCopy) -> Stream:
+        return backward(self.from_server, self.target, copy, row, self.params["target_from_source"])
+
+    def _switch(self, copy: Copy, jobs: Sequence[Job], back: Sequence[Stream]) -> None:
+        makers = [
+            partial(
+                get_ready,
+                job,
+                forward(self.from_server, self.target, copy, job.row),
+                refresh=True,
+                last=partial(_last, back[at] if back else None),
+            )
+            for at, job in enumerate(jobs)
+        ]
+        lock = self.params["source_read_only"]
+        with contextlib.ExitStack() as undoing:
+            undoing.callback(self._wait_on, copy, back)
+            with all_ready(makers) as sides:
+                copy.settings["locked"] = lock
+                self.ledger.save(copy)
+                seconds = switch(
+                    sides, self.from_server, self.params["keep_applications"], self.params["timeout"], lock=lock
+                )
+            undoing.pop_all()
+        for job in jobs:
+            job.row.state, job.row.step, job.row.ended_on, job.row.downtime = "Succeeded", "cut over", now(), seconds
+            job.row.counters["latency"] = 0
+        if back:
+            copy.reverse = {
+                "state": "Running",
+                "since": now(),
+                "databases": [job.name for job in jobs],
+                "target_from_source": self.params["target_from_source"],
+            }
+        self._close(copy)
+
+    def _wait_on(self, copy: Copy, back: Sequence[Stream]) -> None:
+        """After a cutover that failed: writers go on at the source, changes go on arriving."""
+        for stream in back:
+            _drop_way(stream)
+        copy.state, copy.substate = "WaitingForUserAction", WAITING
+        copy.settings.pop("locked", None)
+        self.ledger.save(copy)
+
+    def _close(self, copy: Copy) -> None:
+        if all(over(row) for row in copy.databases):
+            copy.state, copy.substate, copy.ended_on = "Succeeded", "Completed", now()
+        else:
+            copy.state, copy.substate = "WaitingForUserAction", WAITING
+        self.ledger.save(copy)
+
+    def _tidy(self, copy: Copy, jobs: Sequence[Job]) -> None:
+        """Behind the downtime: what the copy has made on either side goes."""
+        for job in jobs:
+            stream = forward(self.from_server, self.target, copy, job.row)
+            stream.remove_publication(drop_subscription(stream))
+            if job.name not in (copy.reverse or {}).get("databases", []):
+                put_identities_back(self.from_server, self.target, job.row)
+            with job.on_source() as source:
+                grant(job, [row[0] for row in fetch(source, LARGE_OBJECT_GRANTS)])
+                copy_settings(job, source)
+            job.row.step = "done"
+            self.ledger.save(copy)
+
+
+def _last(back: Stream | None, side: Side) -> None:
+    set_owners(side.job, owner_statements(side.job, side.source, side.target))
+    if back:
+        # The slot is there before anybody may write on the target, so that nothing of it is missed.
+        back.subscribe(copy_data=False)
+
+
+def backward(source: Server, target: Server, copy: Copy, row: DatabaseCopy, way: dict[str, Any] | None) -> Stream:
+    label = forward(source, target, copy, row).label + "_back"
+    return Stream(label, row.name, target, source, conninfo(target, row.name, way, label))
+
+
+def _drop_way(stream: Stream) -> None:
+    stream.remove_publication(drop_subscription(stream))
+
+
+def put_identities_back(source: Server, target: Server, row: DatabaseCopy) -> None:
+    for server in (source, target):
+        alter_tables(server, row.name, restore_statements(row.widened), "put replica identities back")
+    row.widened = []
+
+
+class Cancel(Ending):
+    def run(self) -> Copy:
+        """Waits for the run that it ends; what a killed one has left it takes away itself."""
+        copy = self.require()
+        if copy.state == "InProgress":
+            self.ledger.ask_to_cancel(self.name)
+        self.ledger.lock(self.params["wait_timeout"])
+        copy = self.require()
+        if copy.state in ("InProgress", "WaitingForUserAction"):
+            names = [row.name for row in copy.databases]
+            end_workers(self.from_server, names, copy.settings["id"])
+            end_workers(self.target, [self.ledger.database], copy.settings["id"])
+            self.end(copy, "Canceled", None)
+            if copy.settings.pop("locked", False):
+                self.unlock([row.name for row in copy.databases if row.state == "Canceled"])
+        elif copy.state == "Failed":
+            self.end(copy, "Canceled", copy.error)
+        if self.params["drop"]:
+            self._drop(copy)
+        self.ledger.save(copy)
+        return copy
+
+    def _drop(self, copy: Copy) -> None:
+        """Only what this copy has made, and not what has been cut over: it is in use."""
+        for row in copy.databases:
+            if row.created and not over(row):
+                drop_database(self.ledger, row.name)
+                row.created, row.step = False, "new"
+
+
+class Reverse(Ending):
+    """The way back: kept until it is ended, or used."""
+
+    def streams(self, copy: Copy) -> list[tuple[DatabaseCopy, Stream]]:
+        if not copy.reverse or copy.reverse["state"] != "Running":
+            raise ModuleFailure(
+                f"The copy {copy.name} keeps no replication back to its source.",
+                code="NoReverse",
+                hint="It is made at the cutover, with keep_reverse_replication.",
+            )
+        way = copy.reverse["target_from_source"]
+        rows = [row for row in copy.databases if row.name in (copy.reverse or {})["databases"]]
+        return [(row, backward(self.from_server, self.target, copy, row, way)) for row in rows]
+
+    def end_way(self) -> Copy:
+        self.ledger.lock()
+        copy = self.require()
+        self._remove(copy, "Ended")
+        return copy
+
+    def _remove(self, copy: Copy, state: str) -> None:
+        for row, stream in self.streams(copy):
+            _drop_way(stream)
+            put_identities_back(self.from_server, self.target, row)
+        copy.reverse = {**(copy.reverse or {}), "state": state, "until": now()}
+        self.ledger.save(copy)
+
+    def switch_back(self) -> Copy:
+        """The target becomes read-only, the source gets what it still lacks and may be written to again."""
+        self.ledger.lock()
+        copy = self.require()
+        makers = [
+            partial(get_ready, turned(self.bare_job(copy, row)), stream, refresh=False, last=lambda side: None)
+            for row, stream in self.streams(copy)
+        ]
+        with all_ready(makers) as sides:
+            seconds = switch(sides, self.target, self.params["keep_applications"], self.params["timeout"], lock=True)
+        self.unlock([side.job.name for side in sides])
+        copy.reverse = {**(copy.reverse or {}), "downtime_seconds": seconds}
+        self._remove(copy, "SwitchedBack")
+        return copy
