@@ -213,12 +213,16 @@ class Networks:
 
     # Servers
 
-    def server(self, kind: type[AzureServer], place: Place, fqdn: str | None) -> tuple[Server, list[Json]]:
-        """A server as its own answer tells it, and its connections of private endpoints."""
+    def server(
+        self, kind: type[AzureServer], place: Place, fqdn: str | None, *, optional: bool = False
+    ) -> tuple[Server, list[Json]] | None:
+        """A server as its own answer tells it, and its connections; None for an `optional` one that is not there."""
         server = kind(self.azure, *place)
         single = kind is SingleServer
         what = "Single Server" if single else "Flexible Server"
         found = self._read(server.details, f"the {what} {server}")
+        if found is None and optional:
+            return None
         if found is None:
             raise ModuleFailure(
                 f"There is no {what} {server} (subscription {place[0]}).",

@@ -14,7 +14,7 @@ from ._ids import same
 from ._permissions import allows
 from ._topology_facts import Facts, Server, key, name_of
 from ._topology_made import made_of
-from ._topology_plan import GiveRole, MakeRuntimeServer, Missing, Need, plan_of, steps_of
+from ._topology_plan import GiveRole, Missing, Need, plan_of, steps_of
 from ._topology_reach import Way, lacking
 from ._topology_worker import Worker, endpoint_network, place, scopes, third_network
 
@@ -70,9 +70,6 @@ class Topology:
     def needs(self) -> list[Need]:
         """The rights that the plan takes, each once."""
         steps = steps_of(self.missing)
-        if self.worker.runtime:
-            group = self.facts.wishes.runtime.group_id if self.facts.wishes.runtime else ""
-            steps.append(MakeRuntimeServer(group, self.worker.runtime["subnet_id"]))
         found = {(key(need.scope), need.action): need for step in steps for need in step.needs()}
         return list(found.values())
 

@@ -215,9 +215,9 @@ class GiveRole(Step):
 
 @dataclass(frozen=True)
 class MakeRuntimeServer(Step):
-    """Not part of the plan's lists: the runtime server is the result's `runtime_server`."""
+    """In none of the plan's lists and words: it is the result's `runtime_server`, and made after the networks."""
 
-    key: ClassVar[str] = ""
+    key: ClassVar[str] = "runtime_server"
     group_id: str
     subnet_id: str
 
@@ -253,7 +253,7 @@ def steps_of(missing: Iterable[Missing]) -> list[Step]:
         found.setdefault((step.key, step.same), step)
     made = _subnets_once([step for step in found.values() if isinstance(step, MakeSubnet)])
     others = [step for step in found.values() if not isinstance(step, MakeSubnet)]
-    order = {name: number for number, name in enumerate((*KEYS, GiveRole.key))}
+    order = {name: number for number, name in enumerate((*KEYS, GiveRole.key, MakeRuntimeServer.key))}
     return sorted([*made, *others], key=lambda step: order[step.key])
 
 
@@ -278,7 +278,7 @@ def plan_of(missing: Iterable[Missing]) -> dict[str, Any]:
     for name in ("virtual_network_rules", "firewall_rules"):
         rows[name] = merged(rows[name], "rules")
     rows["scopes"] = [step.row() for step in steps if step.key == GiveRole.key]
-    rows["words"] = [step.words() for step in steps]
+    rows["words"] = [step.words() for step in steps if step.key in rows]
     return rows
 
 

@@ -169,20 +169,29 @@ class Survey:
     def _servers(self) -> Facts:
         """Both servers with their rules and endpoints, and the networks that they are in."""
         source, target = self.params["source"], self.params["target"]
-        asks = [partial(self.networks.server, FlexibleServer, self._place(target, "target"), target["fqdn"])]
-        runtime_id = _checked_id(self.params["runtime_server_id"], "runtime_server_id", ("flexibleservers",))
-        if runtime_id:
-            where = parse(runtime_id, "runtime_server_id")
-            group = where.subscription_id, where.resource_group, where.name
-            asks.append(partial(self.networks.server, FlexibleServer, group, None))
+        read = self.networks.server
+        asks: dict[str, Callable[[], Any]] = {
+            "target": partial(read, FlexibleServer, self._place(target, "target"), target["fqdn"])
+        }
+        runtime = self._runtime_place()
+        if runtime:
+            asks["runtime"] = partial(read, FlexibleServer, runtime, None, optional=self.wishes.runtime is not None)
         kind = KINDS.get(source["type"])
         if kind:
-            asks.append(partial(self.networks.server, kind, self._place(source, "source"), source["fqdn"]))
-        stated = None if kind else outside(source)
-        found = _together(asks)
-        servers = {"target": found[0], "source": found[-1] if stated is None else (stated, [])}
-        runtime = found[1][0] if runtime_id else None
-        return self._complete(servers, runtime)
+            asks["source"] = partial(read, kind, self._place(source, "source"), source["fqdn"])
+        servers: dict[str, Any] = {} if kind else {"source": (outside(source), [])}
+        servers |= dict(zip(asks, _together(asks.values()), strict=True))
+        there = servers.pop("runtime", None)
+        return self._complete(servers, there[0] if there else None)
+
+    def _runtime_place(self) -> Place | None:
+        made = self.wishes.runtime
+        if made:
+            group = made.group_id.strip("/").split("/")
+            return group[1], group[3], made.name
+        found = _checked_id(self.params["runtime_server_id"], "runtime_server_id", ("flexibleservers",))
+        where = parse(found, "runtime_server_id") if found else None
+        return (where.subscription_id, where.resource_group, where.name) if where else None
 
     def _complete(self, servers: dict[str, tuple[Server, list[Json]]], runtime: Server | None) -> Facts:
         """Round two and three: rules, endpoints and the networks already named, then those that endpoints named."""
@@ -237,7 +246,7 @@ class Survey:
         needed = {key(text) for server, ids in found if server.access != "public" for text in ids}
         asks: list[Callable[[], Any]] = [partial(self.networks.group, text) for text in groups.values()]
         asks += [partial(self._zone, facts, text, name in needed) for name, text in zones.items()]
-        if self.wishes.runtime and worker.runtime:
+        if self.wishes.runtime and not facts.runtime:
             asks.append(partial(self._runtime_zone, facts, self.wishes.runtime))
         answers = _together(asks)
         known = [zone for zone in answers[len(groups) :] if zone]

@@ -25,7 +25,7 @@ from ._topology_facts import (
     resource_group_id,
     subnet_words,
 )
-from ._topology_plan import LinkZone, MakeSubnet, MakeZone, Missing
+from ._topology_plan import LinkZone, MakeRuntimeServer, MakeSubnet, MakeZone, Missing
 
 # Subnets that Azure keeps for one kind of resource.
 RESERVED_NAMES = frozenset(
@@ -137,7 +137,9 @@ def _runtime_there(server: Server, facts: Facts) -> Worker:
         lacking = Missing("runtime_server", "both", message)
         return Worker("runtime_server", f"The runtime server {server.name}.", placed=False, missing=(lacking,))
     description = f"The migration runtime server {server.name}, in the subnet {subnet_words(server.subnet_id)}."
-    return Worker("runtime_server", description, server.subnet_id, facts.subnet(server.subnet_id))
+    wish, network = facts.wishes.runtime, facts.network(network_of(server.subnet_id))
+    made = _runtime_row(wish, network, server.subnet_id, server.zone_id) if wish else None
+    return Worker("runtime_server", description, server.subnet_id, facts.subnet(server.subnet_id), runtime=made)
 
 
 def runtime_network(wish: RuntimeWish, facts: Facts) -> str | None:
@@ -170,15 +172,27 @@ def _runtime_to_make(wish: RuntimeWish, facts: Facts) -> Worker:
             )
         )
     zone_id, of_zone = _runtime_zone(wish, facts, network)
-    made = {
+    absent = Missing(
+        "runtime_server",
+        "both",
+        f"The migration runtime server {wish.name} is not there yet: it belongs in the subnet "
+        f"{subnet_words(subnet_id)}.",
+        (MakeRuntimeServer(wish.group_id, subnet_id),),
+    )
+    made = _runtime_row(wish, network, subnet_id, zone_id)
+    description = f"The migration runtime server {wish.name}, in the subnet {subnet_words(subnet_id)}."
+    return Worker("runtime_server", description, subnet_id, subnet, True, (*missing, *of_zone, absent), made)
+
+
+def _runtime_row(wish: RuntimeWish, network: Network, subnet_id: str, zone_id: str | None) -> dict[str, Any]:
+    """What the module that makes Flexible Servers has to be told."""
+    return {
         "name": wish.name,
         "resource_group": name_of(wish.group_id),
         "location": network.location,
         "subnet_id": subnet_id,
         "private_dns_zone_id": zone_id,
     }
-    description = f"The migration runtime server {wish.name}, in the subnet {subnet_words(subnet_id)}."
-    return Worker("runtime_server", description, subnet_id, subnet, True, (*missing, *of_zone), made)
 
 
 def _delegated(network: Network) -> Subnet | None:

@@ -430,7 +430,10 @@ topology:
       type: str
       returned: success
     runtime_server:
-      description: The runtime server that is to be made, V(null) for none.
+      description:
+        - The runtime server of O(runtime_server) as M(pgflex.migrate.flexible_server) makes it, V(null) for none. As
+          long as it is not there, RV(topology.missing) has it as V(runtime_server), which the plan's lists have no
+          part in.
       type: dict
       returned: success
       contains:

@@ -54,6 +54,7 @@ from .topology_worlds import (
     wishing,
     with_network,
     with_peering,
+    with_runtime,
     with_source,
     with_subnet,
     with_target,
@@ -262,19 +263,25 @@ CASES = [
     Case("no subnet beside the target's", classic(service_endpoint), "subnet", without_subnet("work"), "subnets"),
     # Private to public
     Case("no runtime server", private_to_public, "runtime_server", lambda facts: replace(facts, runtime=None)),
-    Case("runtime server to be made", private_to_public, "", to_make()),
-    Case("its subnet", private_to_public, "subnet", both(to_make(), without_subnet("pgflex-runtime")), "subnets"),
+    Case("runtime server to be made", private_to_public, "runtime_server", to_make()),
+    Case(
+        "its subnet",
+        private_to_public,
+        "subnet runtime_server",
+        both(to_make(), without_subnet("pgflex-runtime")),
+        "subnets",
+    ),
     Case(
         "its link",
         private_to_public,
-        "private_dns_zone_link",
+        "private_dns_zone_link runtime_server",
         both(to_make(), without_link(RUNTIME_ZONE, VNET1)),
         "private_dns_zone_links",
     ),
     Case(
         "its zone",
         private_to_public,
-        "private_dns_zone_link",
+        "private_dns_zone_link runtime_server",
         both(to_make(), without_zone(RUNTIME_ZONE)),
         "private_dns_zones private_dns_zone_links",
     ),
@@ -489,13 +496,14 @@ def test_a_missing_piece_is_named_and_the_plan_mends_it(case: Case) -> None:
         assert " ".join(name for name, rows in plan.items() if rows and name != "words") == " ".join(
             name for name in plan if name in case.plan.split()
         )
-    assert bool(plan["words"]) == any(row.steps for row in topology.missing)
+    assert bool(plan["words"]) == any(row.steps for row in topology.missing if row.kind != "runtime_server")
     by_hand = [row for row in topology.missing if not row.steps]
     if not by_hand:
-        after = reason(applied(facts, plan))
+        after = reason(with_runtime(applied(facts, plan), topology.worker.runtime))
         assert kinds(after) == "", [row.message for row in after.missing]
         assert after.row()["plan"]["words"] == []
         assert after.worker.subnet_id == topology.worker.subnet_id
+        assert after.worker.runtime == topology.worker.runtime
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.kinds], ids=identify)

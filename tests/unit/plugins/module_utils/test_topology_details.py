@@ -245,7 +245,7 @@ def test_a_runtime_server_takes_the_targets_zone_where_it_is_linked() -> None:
     )
     bare = without_zone(f"{NETWORK}/privateDnsZones/pgflex-runtime.private.postgres.database.azure.com")(facts)
     assert reason(bare).row()["runtime_server"]["private_dns_zone_id"] == TARGET_ZONE
-    assert reason(bare).missing == ()
+    assert [row.kind for row in reason(bare).missing] == ["runtime_server"]
 
 
 def test_a_runtime_server_takes_the_zone_and_the_subnet_of_the_user() -> None:
@@ -275,7 +275,15 @@ def test_a_runtime_server_takes_the_zone_and_the_subnet_of_the_user() -> None:
 )
 def test_a_runtime_servers_subnet_that_will_not_do(more: dict[str, Any], kind: str) -> None:
     facts = with_subnet(f"{VNET1}/subnets/pgflex-runtime", **more)(to_make()(private_to_public()))
-    assert [row.kind for row in reason(facts).missing] == [kind]
+    assert [row.kind for row in reason(facts).missing] == [kind, "runtime_server"]
+
+
+def test_a_runtime_server_that_has_been_made_says_where_it_is() -> None:
+    facts = replace(to_make()(private_to_public()), runtime=private_to_public().runtime)
+    found = reason(facts).row()
+    assert found["missing"] == [] and found["reaches_source"] and found["reaches_target"]
+    assert found["runtime_server"]["subnet_id"] == f"{VNET1}/subnets/pgflex-runtime"
+    assert found["runtime_server"]["private_dns_zone_id"].endswith("/runtime.private.postgres.database.azure.com")
 
 
 def test_two_public_servers_have_no_network_for_a_runtime_server() -> None:

@@ -416,6 +416,14 @@ def applied(facts: Facts, plan: dict[str, Any]) -> Facts:
     )
 
 
+def with_runtime(facts: Facts, row: dict[str, Any] | None) -> Facts:
+    """The facts when the runtime server of an answer has been made."""
+    if row is None:
+        return facts
+    more = {"subnet_id": row["subnet_id"], "zone_id": row["private_dns_zone_id"], "name": row["name"]}
+    return replace(facts, runtime=replace(runtime_server(VNET1), **more))
+
+
 def _make_subnet(facts: Facts, row: dict[str, Any]) -> Facts:
     home = facts.network(row["virtual_network_id"])
     there = home.subnet(row["name"])

@@ -260,7 +260,8 @@ def test_a_runtime_server_that_is_to_be_made(run_module: Any, arm: Any, args: An
     arm.expect("GET", TARGET, json=flexible(PUBLIC))
     arm.expect("GET", f"{TARGET}/firewallRules", json={"value": []})
     zone = f"{NETWORK}/privateDnsZones/pgflex-runtime.private.{DOMAIN}"
-    arm.expect("GET", zone, status=404, json=error("ResourceNotFound"))
+    for path in (zone, f"{POSTGRES}/flexibleServers/shop-runtime"):
+        arm.expect("GET", path, status=404, json=error("ResourceNotFound"))
     for scope in (VNET1, GROUP, TARGET):
         arm.expect("GET", permissions(scope), json=OWNER)
     topology = run_module(MODULE, {**args, "runtime_server": {"name": "shop-runtime"}})["topology"]
@@ -275,6 +276,16 @@ def test_a_runtime_server_that_is_to_be_made(run_module: Any, arm: Any, args: An
     assert [row["name"] for row in plan["subnets"]] == ["pgflex-runtime"]
     assert plan["private_dns_zone_links"] == [{"zone_id": zone, "virtual_network_ids": [VNET1]}]
     assert len(plan["private_dns_zones"]) == len(plan["firewall_rules"]) == 1 and len(plan["words"]) == 4
+    assert ("runtime_server", "apply") in [(row["kind"], row["remedy"]) for row in topology["missing"]]
+
+
+def test_a_runtime_server_that_has_been_made(run_module: Any, arm: Any, args: Any) -> None:
+    two_networks(arm)
+    runtime = f"{POSTGRES}/flexibleServers/shop-runtime"
+    arm.expect("GET", runtime, json=flexible(server_id=runtime))
+    arm.expect("GET", f"{TARGET_ZONE}/virtualNetworkLinks", json=links(VNET2))
+    topology = run_module(MODULE, {**args, "runtime_server": {"name": "shop-runtime"}})["topology"]
+    assert topology["missing"] == [] and topology["runtime_server"]["private_dns_zone_id"] == TARGET_ZONE
 
 
 def test_a_runtime_server_that_is_there(run_module: Any, arm: Any, args: Any) -> None:
