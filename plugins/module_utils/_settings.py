@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from ._errors import ModuleFailure
 from ._ids import parse
+from ._preflight_rules import REMEDIES
 from ._states import MAX_DATABASES, NAME
 
 SINGLE = "PostgreSQLSingleServer"
@@ -39,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
         "sample_seconds": 2,
         "settle_timeout": 120,
     },
+    "preflight": {"enabled": True, "strict": False, "remedies": [], "slots": [], "restart_target": False},
     "validation": {"enabled": True, "jobs": 4, "max_examples": 5},
     "network": {"apply": True, "remove": False, "dns_forwarding": False, "subnet_name": "pgflex-migration"},
     "runtime_server": {
@@ -80,6 +82,7 @@ def problems(given: dict[str, Any]) -> list[str]:
     found += _classic_problems(settings) if settings["generation"] == "classic" else _current_problems(settings)
     found += _source_problems(source)
     found += _network_problems(settings)
+    found += _preflight_problems(settings["preflight"])
     window = settings.get("window") or {}
     if window.get("end") and not window.get("start"):
         found.append("pgflex.window.end is given without pgflex.window.start.")
@@ -198,6 +201,20 @@ def _network_problems(settings: dict[str, Any]) -> list[str]:
     address = target.get("public_address")
     if address and not _is_address(str(address)):
         found.append(f"pgflex.target.public_address {address!r} is no IPv4 address.")
+    return found
+
+
+def _preflight_problems(preflight: dict[str, Any]) -> list[str]:
+    lists = [name for name in ("remedies", "slots") if not isinstance(preflight[name], list)]
+    if lists:
+        return [f"pgflex.preflight.{name} has to be a list of names." for name in lists]
+    found = [
+        f"pgflex.preflight.remedies names {name}, which is none: there are {', '.join(REMEDIES)}."
+        for name in preflight["remedies"]
+        if name not in REMEDIES
+    ]
+    if "drop_slots" in preflight["remedies"] and not preflight["slots"]:
+        found.append("pgflex.preflight.slots is empty: the remedy drop_slots drops the slots that it names.")
     return found
 
 
