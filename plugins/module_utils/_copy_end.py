@@ -17,7 +17,7 @@ from ._activity import who, writers
 from ._copy import WAITING, Engine, over
 from ._copy_catalog import fetch
 from ._copy_cutover import Side, all_ready, get_ready, switch, turned
-from ._copy_job import Job, Options, end_workers
+from ._copy_job import Job, Options, end_workers, session
 from ._copy_ledger import Copy, DatabaseCopy, now
 from ._copy_leftovers import LARGE_OBJECT_GRANTS
 from ._copy_online import drop_subscription, forward, measure
@@ -26,7 +26,7 @@ from ._copy_schema import copy_settings, drop_database, grant, owner_statements,
 from ._copy_stream import Stream, alter_tables, conninfo, restore_statements
 from ._errors import ModuleFailure
 from ._gate import refusals
-from ._postgres import Server, connect
+from ._postgres import Server, connect, identifier, sql_errors
 from ._read_only import ReadOnlySource
 
 NO_WINDOW = 1e6
@@ -130,6 +130,7 @@ class Cutover(Ending):
         for stream, row in zip(back, rows, strict=False):
             stream.check_way(row.name)
             _drop_way(stream)
+            let_write(self.from_server, row.name, on=True)
             stream.publish(row.published)
         copy.state, copy.substate = "InProgress", "CompletingMigration"
         self.ledger.save(copy)
@@ -175,6 +176,7 @@ class Cutover(Ending):
         """After a cutover that failed: writers go on at the source, changes go on arriving."""
         for stream in back:
             _drop_way(stream)
+            let_write(self.from_server, stream.database, on=False)
         copy.state, copy.substate = "WaitingForUserAction", WAITING
         copy.settings.pop("locked", None)
         self.ledger.save(copy)
@@ -210,6 +212,13 @@ def _last(back: Stream | None, side: Side) -> None:
 def backward(source: Server, target: Server, copy: Copy, row: DatabaseCopy, way: dict[str, Any] | None) -> Stream:
     label = forward(source, target, copy, row).label + "_back"
     return Stream(label, row.name, target, source, conninfo(target, row.name, way, label))
+
+
+def let_write(server: Server, database: str, *, on: bool) -> None:
+    """What comes back is applied as the user of the option source, in a database that is read-only by default."""
+    change = "SET default_transaction_read_only = off" if on else "RESET default_transaction_read_only"
+    with session(server, database) as connection, sql_errors(server, "let the worker of the way back write"):
+        connection.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {identifier(database)} {change}".encode())
 
 
 def _drop_way(stream: Stream) -> None:
@@ -275,6 +284,7 @@ class Reverse(Ending):
     def _remove(self, copy: Copy, state: str) -> None:
         for row, stream in self.streams(copy):
             _drop_way(stream)
+            let_write(self.from_server, row.name, on=False)
             put_identities_back(self.from_server, self.target, row)
         copy.reverse = {**(copy.reverse or {}), "state": state, "until": now()}
         self.ledger.save(copy)
