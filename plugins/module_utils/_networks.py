@@ -14,12 +14,12 @@ from typing import Any
 from ._clients import Azure, raw, wire
 from ._errors import ModuleFailure, service_errors, status_of, translate
 from ._ids import parse
+from ._marks import TAGS
 from ._parallel import each
 from ._private_endpoint import PrivateEndpoints, properties_of, there
 from ._role_assignment import BUILT_IN
 from ._server import AzureServer, FlexibleServer, SingleServer
 from ._topology_facts import (
-    MARK,
     Endpoint,
     FirewallRule,
     Link,
@@ -107,7 +107,7 @@ def rule_of(row: Json) -> SecurityRule:
 
 
 def _made(tags: Json | None) -> bool:
-    return any(name.lower() == f"{MARK}made" for name in tags or {})
+    return any(name.lower() in TAGS for name in tags or {})
 
 
 def _refused(what: str, role: str) -> Callable[[Exception], ModuleFailure]:

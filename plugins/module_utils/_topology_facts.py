@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 
 from ._addresses import overlapping, usable
 from ._ids import parse
+from ._marks import PREFIX
 
-# Names and tags that start so belong to this collection.
-MARK = "pgflex-"
 DELEGATION = "Microsoft.DBforPostgreSQL/flexibleServers"
 
 
@@ -239,7 +238,7 @@ class Wishes:
     group_id: str = ""
     subnet_id: str | None = None
     network_id: str | None = None
-    subnet_name: str = f"{MARK}migration"
+    subnet_name: str = f"{PREFIX}migration"
     subnet_prefix: str | None = None
     runtime: RuntimeWish | None = None
     dns_forwarding: bool = False

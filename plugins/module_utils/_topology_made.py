@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from ._ids import same
-from ._topology_facts import DELEGATION, MARK, Facts, Network, Server, key
+from ._marks import PREFIX, is_made
+from ._topology_facts import DELEGATION, Facts, Network, Server, key
 from ._topology_names import resolver
 from ._topology_plan import AdmitSubnet, MakeSubnet, MakeZone, OpenFirewall, Peer, merged
 from ._topology_worker import Worker, endpoint_network
 
 # Only a subnet with a name of the collection's own is known to be its making: subnets have no tags.
-SUBNETS = {f"{MARK}migration": None, f"{MARK}runtime": DELEGATION}
+SUBNETS = {f"{PREFIX}migration": None, f"{PREFIX}runtime": DELEGATION}
 
 
 def made_of(facts: Facts, worker: Worker) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def made_of(facts: Facts, worker: Worker) -> dict[str, Any]:
     rules = [
         {**AdmitSubnet(facts.source.id, rule.name, rule.subnet_id).row()}
         for rule in facts.source.network_rules
-        if _marked(rule.name) and worker.subnet_id and same(rule.subnet_id, worker.subnet_id)
+        if is_made(rule.name) and worker.subnet_id and same(rule.subnet_id, worker.subnet_id)
     ]
     firewall = [row for server in (facts.source, facts.target) for row in _firewall(facts, server)]
     return {
@@ -39,10 +40,6 @@ def made_of(facts: Facts, worker: Worker) -> dict[str, Any]:
         "virtual_network_rules": merged(rules, "rules"),
         "firewall_rules": merged(firewall, "rules"),
     }
-
-
-def _marked(name: str) -> bool:
-    return name.lower().startswith(MARK)
 
 
 def _subnets(network: Network) -> Iterator[dict[str, Any]]:
@@ -58,20 +55,20 @@ def _peerings(facts: Facts, here: Network) -> Iterator[dict[str, Any]]:
         there = facts.network(network_id)
         sides = [row for row in (here.peering(there.id), there.peering(here.id)) if row]
         # One that has a half of the user's is theirs: taking it away takes both halves.
-        if sides and all(_marked(row.name) for row in sides):
+        if sides and all(is_made(row.name) for row in sides):
             yield {**Peer(here.id, there.id).row(), "names": [row.name for row in sides]}
 
 
 def _links(facts: Facts, network: Network) -> Iterator[dict[str, Any]]:
     for zone in facts.zones.values():
         for link in zone.links:
-            if same(link.network_id, network.id) and (link.made or _marked(link.name)):
+            if same(link.network_id, network.id) and (link.made or is_made(link.name)):
                 yield {"zone_id": zone.id, "virtual_network_ids": [network.id], "names": [link.name]}
 
 
 def _firewall(facts: Facts, server: Server) -> Iterator[dict[str, Any]]:
     for rule in server.firewall:
-        if rule.name.lower() == f"{MARK}{facts.target.name}".lower():
+        if rule.name.lower() == f"{PREFIX}{facts.target.name}".lower():
             row = OpenFirewall(server.id, rule.name, rule.start).row()
             row["rules"][0]["end_ip_address"] = rule.end
             yield row

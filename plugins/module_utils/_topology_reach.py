@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from ._addresses import overlapping
 from ._ids import same
+from ._marks import PREFIX
 from ._nsg import PORT, Side, denied_by
 from ._topology_facts import (
-    MARK,
     Facts,
     FirewallRule,
     Network,
@@ -237,7 +237,7 @@ def _firewall(way: Way, address: str | None) -> list[Missing]:
     server = way.server
     who = f"the target's address {address}" if address else "Azure services"
     message = f"No firewall rule of {server.name} admits {who}, so the migration could not connect to it."
-    rule = OpenFirewall(server.id, f"{MARK}{way.facts.target.name}", address or AZURE_SERVICES)
+    rule = OpenFirewall(server.id, f"{PREFIX}{way.facts.target.name}", address or AZURE_SERVICES)
     return [Missing("firewall_rule", way.side, message, (rule,))]
 
 
@@ -250,7 +250,7 @@ def _network_rule(way: Way, subnet_id: str, endpoint: bool) -> list[Missing]:
     found = []
     if not any(same(rule.subnet_id, subnet_id) for rule in server.network_rules):
         message = f"{server.name} has no virtual network rule for the subnet {subnet_words(subnet_id)}."
-        rule = AdmitSubnet(server.id, f"{MARK}{name_of(network_of(subnet_id))}-{name_of(subnet_id)}"[:80], subnet_id)
+        rule = AdmitSubnet(server.id, f"{PREFIX}{name_of(network_of(subnet_id))}-{name_of(subnet_id)}"[:80], subnet_id)
         found.append(Missing("virtual_network_rule", way.side, message, (rule,)))
     if not endpoint:
         message = (

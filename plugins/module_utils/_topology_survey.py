@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
+from ._addresses import network as address_block
 from ._clients import Azure
 from ._errors import ModuleFailure
 from ._ids import parse, same
@@ -43,6 +44,10 @@ def _checked_id(text: str | None, option: str, types: tuple[str, ...]) -> str | 
     return str(found)
 
 
+def _prefix(text: str | None, option: str) -> str | None:
+    return str(address_block(text, option)) if text else None
+
+
 def _group_id(text: str | None) -> str:
     parts = (text or "").strip("/").split("/")
     if text and (len(parts) != 4 or parts[0].lower() != "subscriptions" or parts[2].lower() != "resourcegroups"):
@@ -60,7 +65,7 @@ def wishes_of(params: Json, subscription_id: str) -> Wishes:
         group_id=f"{group}{made['resource_group'] or target['resource_group']}",
         network_id=_checked_id(made["virtual_network_id"], "runtime_server.virtual_network_id", VNET),
         subnet_id=_checked_id(made["subnet_id"], "runtime_server.subnet_id", SUBNET),
-        address_prefix=made["address_prefix"],
+        address_prefix=_prefix(made["address_prefix"], "runtime_server.address_prefix"),
         zone_id=_checked_id(made["private_dns_zone_id"], "runtime_server.private_dns_zone_id", zone),
     )
     return Wishes(
@@ -69,7 +74,7 @@ def wishes_of(params: Json, subscription_id: str) -> Wishes:
         subnet_id=_checked_id(params["migration_subnet_id"], "migration_subnet_id", SUBNET),
         network_id=_checked_id(params["migration_vnet_id"], "migration_vnet_id", VNET),
         subnet_name=subnet.get("name") or Wishes.subnet_name,
-        subnet_prefix=subnet.get("address_prefix"),
+        subnet_prefix=_prefix(subnet.get("address_prefix"), "subnet.address_prefix"),
         runtime=runtime or None,
         dns_forwarding=params["dns_forwarding"],
         public_address=target["public_address"],
@@ -95,9 +100,8 @@ def refuse(params: Json, wishes: Wishes) -> None:
         raise ModuleFailure("migration_subnet_id needs generation classic: the current service runs in a server.")
     if wishes.subnet_id and wishes.network_id and not same(network_of(wishes.subnet_id), wishes.network_id):
         raise ModuleFailure("migration_subnet_id is not in migration_vnet_id: give one of the two.")
-    for option, text in (("target.public_address", wishes.public_address),):
-        if text and not _is_address(text):
-            raise ModuleFailure(f"{option} is no IPv4 address: {text!r}.")
+    if wishes.public_address and not _is_address(wishes.public_address):
+        raise ModuleFailure(f"target.public_address is no IPv4 address: {wishes.public_address!r}.")
 
 
 def _is_address(text: str) -> bool:

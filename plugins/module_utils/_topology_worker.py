@@ -11,9 +11,9 @@ from typing import Any
 
 from ._addresses import contains, next_free, overlapping
 from ._ids import same
+from ._marks import PREFIX
 from ._topology_facts import (
     DELEGATION,
-    MARK,
     Facts,
     Network,
     RuntimeWish,
@@ -37,7 +37,7 @@ RESERVED_NAMES = frozenset(
         "routeserversubnet",
     }
 )
-RUNTIME_SUBNET = f"{MARK}runtime"
+RUNTIME_SUBNET = f"{PREFIX}runtime"
 # What the module subnet makes when no address block is asked for.
 PREFIX_LENGTH = 27
 

@@ -407,6 +407,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "target.public_address is no IPv4 address",
     ),
     ({"source": {"type": "OnPremises"}}, "source.host is missing"),
+    ({"subnet": {"address_prefix": "10.1.0.0"}}, "subnet.address_prefix is not an address prefix"),
+    ({"runtime_server": {"name": "r", "address_prefix": "x/y"}}, "runtime_server.address_prefix is not an address"),
     ({"source": {"name": "shop-old"}}, "source.resource_group is missing"),
     ({**RUNTIME, "runtime_server_id": f"{POSTGRES}/flexibleServers/r"}, "mutually exclusive"),
 ]
