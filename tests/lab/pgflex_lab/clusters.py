@@ -226,6 +226,9 @@ class Cluster:
                         )
                     )
             connection.execute(sql.SQL("GRANT {} TO {} WITH ADMIN OPTION").format(sql.Identifier(ADMIN_GROUP), admin))
+            if self.kind == "flexible":
+                # There the administrators own it, and may make schemas in it.
+                connection.execute(sql.SQL("ALTER DATABASE postgres OWNER TO {}").format(sql.Identifier(ADMIN_GROUP)))
             if self.kind == "other":
                 for name in SYSTEM_DATABASES:
                     connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
