@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,11 @@ from ._errors import ModuleFailure
 from ._postgres import Server, load_psycopg, one_line
 
 WAITING = "WaitingForCutoverTrigger"
+# What the task that makes a copy is to come to.
+FINISHED = {
+    "offline": {"state": "Succeeded", "substate": "Completed"},
+    "online": {"state": "WaitingForUserAction", "substate": WAITING},
+}
 SETTINGS = (
     *("jobs", "overwrite", "skip_extensions", "include_schemas", "exclude_schemas", "include_tables"),
     *("exclude_tables", "source_from_target"),
@@ -89,7 +94,7 @@ class Engine:
         self.ledger.prepare()
         self.ledger.lock()
         found = self.read()
-        if found and settled(found):
+        if found and found.settled:
             return found
         plan = self.plan(found)
         copy = self._begin(found)
@@ -97,12 +102,13 @@ class Engine:
             for row in copy.databases:
                 if not done(row):
                     self._copy_one(self.job(copy, row, folder, plan), plan)
-        if copy.mode == "offline":
-            copy.state, copy.substate, copy.ended_on = "Succeeded", "Completed", now()
-        else:
-            copy.state, copy.substate = "WaitingForUserAction", WAITING
+        copy.state, copy.substate = FINISHED[copy.mode].values()
+        copy.ended_on = now() if copy.mode == "offline" else None
         self.ledger.save(copy)
         return copy
+
+    def remove(self) -> None:
+        raise AssertionError(f"{type(self).__name__} takes nothing away")
 
     def _begin(self, found: Copy | None) -> Copy:
         copy = found or self.new_copy()
@@ -186,11 +192,6 @@ def place(server: Server) -> str:
     return f"{server.host}:{server.port}"
 
 
-def settled(copy: Copy) -> bool:
-    """Nothing is left to do for the task that makes it."""
-    return copy.state == "Succeeded" or copy.substate in (WAITING, "CompletingMigration")
-
-
 def ended_badly(copy: Copy) -> bool:
     return copy.state in ("Failed", "Canceled")
 
@@ -201,7 +202,3 @@ def over(row: DatabaseCopy) -> bool:
 
 def done(row: DatabaseCopy) -> bool:
     return row.state in ("Succeeded", WAITING)
-
-
-def names_of(rows: Sequence[DatabaseCopy]) -> list[str]:
-    return [row.name for row in rows]

@@ -49,7 +49,9 @@ def get_ready(job: Job, stream: Stream, *, refresh: bool, last: Callable[[Side],
     with contextlib.ExitStack() as opened:
         source = opened.enter_context(contextlib.closing(session(job.source, job.name)))
         target = opened.enter_context(contextlib.closing(session(job.target, job.name)))
-        stream.require_healthy(stream.state(target))
+        if not stream.require_healthy(stream.state(target)).enabled:
+            # An earlier cutover has come that far and no further.
+            stream.enable(target, on=True)
         found = tables(source)
         chosen = choose(job.options.choice, sorted({table.schema for table in found}), found).tables
         refuse_new_tables(job, chosen)

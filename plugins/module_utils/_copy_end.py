@@ -114,6 +114,14 @@ class Cutover(Ending):
         wanted = self.params["databases"] or [row.name for row in copy.databases]
         return all(over(row) and row.step == "done" for row in copy.databases if row.name in wanted)
 
+    def aim(self, copy: Copy) -> dict[str, Any]:
+        """What the copy is to look like when it has been run."""
+        wanted = self.params["databases"] or [row.name for row in copy.databases]
+        finished = {"state": "Succeeded", "step": "done"}
+        rows = [row.as_result() | (finished if row.name in wanted else {}) for row in copy.databases]
+        ended = all(row["state"] == "Succeeded" for row in rows)
+        return {"databases": rows} | ({"state": "Succeeded", "substate": "Completed"} if ended else {})
+
     def run(self) -> Copy:
         self.ledger.lock()
         copy = self.require()
@@ -232,6 +240,19 @@ def put_identities_back(source: Server, target: Server, row: DatabaseCopy) -> No
 
 
 class Cancel(Ending):
+    def aim(self, copy: Copy) -> dict[str, Any]:
+        wanted: dict[str, Any] = {}
+        if copy.state not in ("Succeeded", "Canceled"):
+            wanted = {"state": "Canceled", "substate": None}
+        if self.params["drop"] and any(self._to_drop(row) for row in copy.databases):
+            rows = [row.as_result() | ({"created": False} if self._to_drop(row) else {}) for row in copy.databases]
+            wanted["databases"] = rows
+        return wanted
+
+    def _to_drop(self, row: DatabaseCopy) -> bool:
+        """Only what this copy has made, and not what has been cut over: it is in use."""
+        return row.created and not over(row)
+
     def run(self) -> Copy:
         """Waits for the run that it ends; what a killed one has left it takes away itself."""
         copy = self.require()
@@ -240,66 +261,88 @@ class Cancel(Ending):
         self.ledger.lock(self.params["wait_timeout"])
         copy = self.require()
         if copy.state in ("InProgress", "WaitingForUserAction"):
-            names = [row.name for row in copy.databases]
-            end_workers(self.from_server, names, copy.settings["id"])
-            end_workers(self.target, [self.ledger.database], copy.settings["id"])
-            self.end(copy, "Canceled", None)
-            if copy.settings.pop("locked", False):
-                self.unlock([row.name for row in copy.databases if row.state == "Canceled"])
+            self._end_work(copy)
         elif copy.state == "Failed":
-            self.end(copy, "Canceled", copy.error)
-        if self.params["drop"]:
-            self._drop(copy)
+            self.end(copy, "Canceled", None)
+        for row in copy.databases:
+            if self.params["drop"] and self._to_drop(row):
+                drop_database(self.ledger, row.name)
+                row.created, row.step = False, "new"
         self.ledger.save(copy)
         return copy
 
-    def _drop(self, copy: Copy) -> None:
-        """Only what this copy has made, and not what has been cut over: it is in use."""
-        for row in copy.databases:
-            if row.created and not over(row):
-                drop_database(self.ledger, row.name)
-                row.created, row.step = False, "new"
+    def _end_work(self, copy: Copy) -> None:
+        names = [row.name for row in copy.databases]
+        end_workers(self.from_server, names, copy.settings["id"])
+        end_workers(self.target, [self.ledger.database], copy.settings["id"])
+        open_names = [row.name for row in copy.databases if not over(row)]
+        self.end(copy, "Canceled", None)
+        if copy.settings.pop("locked", False):
+            self.unlock(open_names)
+
+    def remove(self) -> None:
+        copy = self.run()
+        if copy.reverse and copy.reverse["state"] in ("Running", "Switched"):
+            raise ModuleFailure(
+                f"The copy {copy.name} keeps a replication back to its source.",
+                code="ReverseRuns",
+                hint="End it with direct_copy_reverse first.",
+            )
+        self.ledger.forget(copy.name)
 
 
 class Reverse(Ending):
     """The way back: kept until it is ended, or used."""
 
-    def streams(self, copy: Copy) -> list[tuple[DatabaseCopy, Stream]]:
-        if not copy.reverse or copy.reverse["state"] != "Running":
+    def aim(self, copy: Copy) -> dict[str, Any]:
+        back = self.params["action"] == "switch_back"
+        state = (copy.reverse or {}).get("state")
+        if state is None or (state == "Ended" and back):
             raise ModuleFailure(
                 f"The copy {copy.name} keeps no replication back to its source.",
                 code="NoReverse",
                 hint="It is made at the cutover, with keep_reverse_replication.",
             )
-        way = copy.reverse["target_from_source"]
-        rows = [row for row in copy.databases if row.name in (copy.reverse or {})["databases"]]
+        if state in ("Ended", "SwitchedBack"):
+            return {}
+        return {"reverse": {**(copy.reverse or {}), "state": "SwitchedBack" if back else "Ended"}}
+
+    def streams(self, copy: Copy) -> list[tuple[DatabaseCopy, Stream]]:
+        kept = copy.reverse or {}
+        rows = [row for row in copy.databases if row.name in kept["databases"]]
+        way = kept["target_from_source"]
         return [(row, backward(self.from_server, self.target, copy, row, way)) for row in rows]
 
-    def end_way(self) -> Copy:
+    def run(self) -> Copy:
         self.ledger.lock()
         copy = self.require()
-        self._remove(copy, "Ended")
+        wanted = self.aim(copy).get("reverse", {}).get("state")
+        if wanted == "SwitchedBack" and copy.reverse and copy.reverse["state"] == "Running":
+            self._switch_back(copy)
+        if wanted:
+            self._remove(copy)
+            if wanted == "SwitchedBack":
+                self.unlock([row.name for row, _stream in self.streams(copy)])
+            self._note_reverse(copy, state=wanted, until=now())
         return copy
 
-    def _remove(self, copy: Copy, state: str) -> None:
+    def _note_reverse(self, copy: Copy, **values: Any) -> None:
+        copy.reverse = {**(copy.reverse or {}), **values}
+        self.ledger.save(copy)
+
+    def _remove(self, copy: Copy) -> None:
         for row, stream in self.streams(copy):
             _drop_way(stream)
             let_write(self.from_server, row.name, on=False)
             put_identities_back(self.from_server, self.target, row)
-        copy.reverse = {**(copy.reverse or {}), "state": state, "until": now()}
-        self.ledger.save(copy)
 
-    def switch_back(self) -> Copy:
-        """The target becomes read-only, the source gets what it still lacks and may be written to again."""
-        self.ledger.lock()
-        copy = self.require()
+    def _switch_back(self, copy: Copy) -> None:
+        """The target becomes read-only, and the source gets what it still lacks. Nobody writes at the source yet."""
         makers = [
             partial(get_ready, turned(self.bare_job(copy, row)), stream, refresh=False, last=lambda side: None)
             for row, stream in self.streams(copy)
         ]
         with all_ready(makers) as sides:
             seconds = switch(sides, self.target, self.params["keep_applications"], self.params["timeout"], lock=True)
-        self.unlock([side.job.name for side in sides])
-        copy.reverse = {**(copy.reverse or {}), "downtime_seconds": seconds}
-        self._remove(copy, "SwitchedBack")
-        return copy
+        # From here on a run that begins again must not carry anything over: the source may be ahead by then.
+        self._note_reverse(copy, state="Switched", downtime_seconds=seconds)

@@ -116,6 +116,11 @@ class Copy:
     cancel: bool = False
     reverse: dict[str, Any] | None = None
 
+    @property
+    def settled(self) -> bool:
+        """Nothing is left to do for the task that makes it."""
+        return self.state == "Succeeded" or self.substate in ("WaitingForCutoverTrigger", "CompletingMigration")
+
     def as_result(self) -> dict[str, Any]:
         """The keys of a migration of the service, as far as they mean something here."""
         return {

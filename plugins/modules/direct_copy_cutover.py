@@ -1,0 +1,207 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the pgflex.migrate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: direct_copy_cutover
+short_description: Cut an online copy over to the target
+version_added: "1.0.0"
+description:
+  - Makes the source read-only, waits until the target has every change, carries over what replication does not
+    (sequences, large objects, unlogged tables), and ends the replication.
+  - Refuses, naming every reason, while the copy is not ready, while the target is too far behind, and where tables were
+    made at the source that the copy does not know.
+  - Materialized views are refreshed, and large objects are compared, before the writers are stopped.
+  - A cutover that fails lets the writers go on at the source, and can be tried again.
+author:
+  - pgflex.migrate contributors (@pgflex)
+extends_documentation_fragment:
+  - pgflex.migrate._attributes
+  - pgflex.migrate._connection.source
+  - pgflex.migrate._connection.target
+  - pgflex.migrate._direct_copy
+options:
+  databases:
+    description:
+      - Databases to cut over. Left out, all of the copy.
+    type: list
+    elements: str
+  max_latency:
+    description:
+      - Seconds that the target may be behind at most; the changes that are missing are applied while writers wait.
+    type: int
+    default: 30
+  source_read_only:
+    description:
+      - Whether the module makes the databases of the source read-only and ends their sessions, as
+        M(pgflex.migrate.source_read_only) does. They stay so afterwards.
+      - With V(false) it looks for writers, and refuses the cutover when it finds some.
+    type: bool
+    default: true
+  writers_stopped:
+    description:
+      - Says that nobody writes to the source any more, so that with O(source_read_only=false) nobody is looked for.
+    type: bool
+    default: false
+  sample_seconds:
+    description:
+      - For how long the source is watched for writers with O(source_read_only=false).
+    type: float
+    default: 3
+  keep_applications:
+    description:
+      - Patterns of names of applications whose sessions at the source are not ended.
+    type: list
+    elements: str
+    default: []
+  keep_reverse_replication:
+    description:
+      - Whether changes on the target are replicated back to the source from then on, so that going back loses
+        nothing, see M(pgflex.migrate.direct_copy_reverse).
+      - It is set up before anybody may write on the target. The source's server has to get to the target's, its user
+        needs the right to make subscriptions (version 16 and later C(pg_create_subscription), before that superuser),
+        and the target's user C(REPLICATION).
+      - The user of O(source) can go on writing at the source for that time, as what comes back is applied in its
+        name; no application should sign in as that user.
+    type: bool
+    default: false
+  target_from_source:
+    description:
+      - How the source's server connects to the target, with O(keep_reverse_replication=true), where that is another way
+        than this machine's.
+    type: dict
+    suboptions:
+      host:
+        description:
+          - Name or address of the target as the source's server knows it.
+        type: str
+      hostaddr:
+        description:
+          - Address to connect to instead of the one that DNS gives there.
+        type: str
+      port:
+        description:
+          - TCP port as the source's server reaches it.
+        type: int
+      sslmode:
+        description:
+          - How much TLS the source's server insists on, in the words of libpq.
+        type: str
+      sslrootcert:
+        description:
+          - File of certificates on the source's server, or V(system).
+        type: str
+  timeout:
+    description:
+      - Seconds after which a target that does not catch up makes the cutover fail.
+    type: int
+    default: 300
+notes:
+  - The user of O(source) has to own the databases and to be a member of C(pg_signal_backend) for
+    O(source_read_only=true).
+seealso:
+  - module: pgflex.migrate.direct_copy
+  - module: pgflex.migrate.direct_copy_reverse
+  - module: pgflex.migrate.data_validation
+"""
+
+EXAMPLES = r"""
+- name: Cut over
+  pgflex.migrate.direct_copy_cutover:
+    name: shop-online
+    source: "{{ pgflex_source }}"
+    target: "{{ pgflex_target }}"
+
+- name: Cut over, and keep the way back open
+  pgflex.migrate.direct_copy_cutover:
+    name: shop-online
+    source: "{{ pgflex_source }}"
+    target: "{{ pgflex_target }}"
+    keep_reverse_replication: true
+
+- name: See whether a cutover would be possible now
+  pgflex.migrate.direct_copy_cutover:
+    name: shop-online
+    source: "{{ pgflex_source }}"
+    target: "{{ pgflex_target }}"
+  check_mode: true
+"""
+
+RETURN = r"""
+copy:
+  description: The copy, with the keys of RV(pgflex.migrate.direct_copy_info#module:copies).
+  returned: success
+  type: dict
+  sample:
+    name: shop-online
+    state: Succeeded
+"""
+
+from ..module_utils._base import PgflexModule, State
+from ..module_utils._copy_end import Cutover
+from ..module_utils._copy_options import COPY, FROM, TO, WAY
+from ..module_utils._spec import ArgumentSpec
+
+SPEC = (
+    COPY.merge(FROM)
+    .merge(TO)
+    .merge(
+        ArgumentSpec(
+            options={
+                "databases": {"type": "list", "elements": "str"},
+                "max_latency": {"type": "int", "default": 30},
+                "source_read_only": {"type": "bool", "default": True},
+                "writers_stopped": {"type": "bool", "default": False},
+                "sample_seconds": {"type": "float", "default": 3},
+                "keep_applications": {"type": "list", "elements": "str", "default": []},
+                "keep_reverse_replication": {"type": "bool", "default": False},
+                "target_from_source": WAY,
+                "timeout": {"type": "int", "default": 300},
+            }
+        )
+    )
+)
+
+
+class DirectCopyCutover(PgflexModule):
+    result_key = "copy"
+
+    @property
+    def thing(self) -> str:
+        return f"the copy {self.params['name']}"
+
+    def outcome(self) -> State:
+        self.ending = Cutover(self.params, self.runtime.report)
+        try:
+            return super().outcome()
+        finally:
+            self.ending.close()
+
+    def read(self) -> State:
+        self.found = self.ending.require()
+        return self.found.as_result()
+
+    def desired(self, current: State | None) -> State:
+        now = current or {}
+        if self.ending.complete(self.found):
+            return now
+        if self.ending.chosen(self.found):
+            self.ending.refuse(self.ending.measured(self.found))
+        return {**now, **self.ending.aim(self.found)}
+
+    def apply(self, want: State) -> State:
+        return self.ending.run().as_result()
+
+
+MODULE = DirectCopyCutover
+
+
+def main() -> None:
+    MODULE.main(SPEC)
+
+
+if __name__ == "__main__":
+    main()
