@@ -84,7 +84,8 @@ def large_objects(look: Look) -> Iterator[Hit]:
     ((count,),) = look.ask("SELECT count(*) FROM pg_largeobject_metadata")
     if count:
         text = "not replicated" if look.job.online else "copied one by one"
-        yield Hit("", f"{look.database} has {count} large objects: {text}.", None if look.job.online else "informs")
+        objects = "1 large object" if count == 1 else f"{count} large objects"
+        yield Hit("", f"{look.database} has {objects}: {text}.", None if look.job.online else "informs")
 
 
 @rule(

@@ -1,0 +1,24 @@
+# Copyright (c) 2026, the pgflex.migrate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..module_utils._preflight_table import WIDTH, fleet, table
+from ..plugin_utils.plain import plain
+
+
+def _table(findings: Any, width: int = WIDTH) -> list[str]:
+    return table(plain(findings), width)
+
+
+def _fleet(results: Any) -> list[str]:
+    return fleet(plain(results))
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"preflight_table": _table, "preflight_summary": _fleet}

@@ -1,0 +1,85 @@
+# Copyright (c) 2026, the pgflex.migrate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Findings as a person reads them, in a terminal of 80 columns. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ._preflight_rules import SEVERITIES
+
+WIDTH = 80
+LEAST_WIDTH = 60
+# blocks, a code, and where: what is left of 80 columns is for the sentence.
+COLUMNS = (7, 6, 14)
+GAP = "  "
+INDENT = sum(COLUMNS) + len(GAP) * len(COLUMNS)
+
+
+def table(findings: list[dict[str, Any]], width: int = WIDTH) -> list[str]:
+    """Lines: a head, for each finding its sentence and what to do about it, and the counts."""
+    if not findings:
+        return ["Nothing was found that stands in the way of the migration."]
+    width = max(width, LEAST_WIDTH)
+    lines = [_line(("what", "code", "where"), "sentence, and what to do about it"), "-" * width]
+    for finding in findings:
+        lines += _rows(finding, width)
+    return [*lines, "-" * width, _counts(findings)]
+
+
+def _rows(finding: dict[str, Any], width: int) -> Iterator[str]:
+    room = width - INDENT
+    place = textwrap.wrap(" ".join(filter(None, (finding["side"], finding["database"]))), COLUMNS[2])
+    text = textwrap.wrap(finding["message"], room)
+    text += [
+        line
+        for wrapped in _advice(finding)
+        for line in textwrap.wrap(wrapped, room, initial_indent="> ", subsequent_indent="  ")
+    ]
+    for number in range(max(len(text), len(place))):
+        first = (finding["severity"], finding["code"] or "-") if number == 0 else ("", "")
+        where = place[number] if number < len(place) else ""
+        yield _line((*first, where), text[number] if number < len(text) else "")
+
+
+def _advice(finding: dict[str, Any]) -> Iterator[str]:
+    yield finding["remedy"]
+    if finding["can_apply"]:
+        yield f"The collection does it: remedies [{finding['can_apply']}]."
+
+
+def _line(columns: tuple[str, ...], text: str) -> str:
+    cells = (cell.ljust(size) for cell, size in zip(columns, COLUMNS, strict=True))
+    return GAP.join((*cells, text)).rstrip()
+
+
+def _counts(findings: list[dict[str, Any]]) -> str:
+    counts = {name: sum(row["severity"] == name for row in findings) for name in SEVERITIES}
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def fleet(results: Mapping[str, Mapping[str, Any] | None]) -> list[str]:
+    """One line for each host, and the verdict over all; None is a host that could not be looked at."""
+    size = max([len("host"), *(len(name) for name in results)])
+    lines = [f"{'host'.ljust(size)}  verdict  blocks  warns  informs  stopped by"]
+    for name, found in sorted(results.items()):
+        if found is None:
+            lines.append(f"{name.ljust(size)}  NO-GO         -      -        -  it failed before the preflight")
+            continue
+        counts = f"{found['blocks']:6}  {found['warns']:5}  {found['informs']:7}"
+        verdict = "NO-GO" if found["blocks"] else "GO"
+        lines.append(f"{name.ljust(size)}  {verdict:7}  {counts}  {', '.join(blockers(found))}".rstrip())
+    stopped = [name for name, found in sorted(results.items()) if found is None or found["blocks"]]
+    ready = len(results) - len(stopped)
+    verdict = f"NO-GO: {', '.join(stopped)}." if stopped else "GO."
+    return [*lines, f"{ready} of {len(results)} hosts can be migrated. {verdict}"]
+
+
+def blockers(found: Mapping[str, Any]) -> list[str]:
+    """What stops a host, each once: the service's code, or the rule's name where it has none."""
+    rows = [row for row in found["findings"] if row["severity"] == "blocks"]
+    return list(dict.fromkeys(row["code"] or row["rule"] for row in rows))
