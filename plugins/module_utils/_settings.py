@@ -42,6 +42,7 @@ DEFAULTS: dict[str, Any] = {
     },
     "preflight": {"enabled": True, "strict": False, "remedies": [], "slots": [], "restart_target": False},
     "validation": {"enabled": True, "jobs": 4, "max_examples": 5},
+    "fleet": {"priority": 0, "after": []},
     "network": {"apply": True, "remove": False, "dns_forwarding": False, "subnet_name": "pgflex-migration"},
     "runtime_server": {
         "sku_name": "Standard_D4ds_v5",
