@@ -14,6 +14,10 @@ from ._validation_catalog import USER_SCHEMA, not_of_extension
 # major that does not know a property yet is equal to one where nobody has set it.
 
 
+COLUMN_OF = "of"
+"""The fact of a column that names its relation."""
+
+
 def since(version: int, first: int, sql: str) -> str:
     """A pair of json_build_object that only servers from `first` on can give."""
     return f", {sql}" if version >= first else ""
@@ -57,6 +61,7 @@ def _columns(version: int) -> str:
     newer += since(version, 140000, "'compression', nullif(a.attcompression::text, '')")
     return f"""
 SELECT n.nspname::text, c.relname::text || '.' || a.attname, json_strip_nulls(json_build_object(
+         '{COLUMN_OF}', n.nspname || '.' || c.relname,
          'type', CASE WHEN c.relkind NOT IN ('r', 'm')
                       THEN format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
                  END,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 LOOSE = frozenset({"comments"})
 # A context that no SELECT can give: whole statements of other kinds.
 NO_CONTEXT = "-"
+# What majors write or leave out at will: parentheses, and the names of tables before columns.
+UNSTABLE = re.compile(r"[\s()]+|(?:\"[^\"]*\"|\b[A-Za-z_]\w*)\.(?=[\w\"])")
 OTHER_WORDS = "servers of different major versions write it in different words"
 
 
@@ -22,6 +25,7 @@ class Definition:
     facts: Mapping[str, Any] = field(default_factory=dict)
     expressions: Mapping[str, str] = field(default_factory=dict)
     context: str | None = None
+    of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,17 +65,21 @@ RoleOf = Callable[[str], str]
 def compare_definitions(source: Definitions, target: Definitions, same_major: bool, role: RoleOf) -> Found:
     """What differs for certain, and what only the target can tell; objects of one side alone are not looked at."""
     found = Found()
-    kinds = {kind for kind, _name in source} | {kind for kind, _name in target}
+    nothing = Definition("", "")
     for kind, name in sorted({*source, *target}):
         ours, theirs = source.get((kind, name)), target.get((kind, name))
         if ours is None or theirs is None:
-            if kind in LOOSE and kind in kinds:
+            if kind in LOOSE:
                 found.add(kind, name, "missing on the target" if theirs is None else "only on the target")
-            continue
+            relation = (ours or theirs or nothing).of
+            if relation is None or (("relations", relation) in source) != (("relations", relation) in target):
+                continue
+            # Columns of which there is nothing to say are not in memory.
+            ours, theirs = ours or nothing, theirs or nothing
         for aspect in sorted({*ours.facts, *theirs.facts}):
             if _fact(ours, aspect, role) != _fact(theirs, aspect, lambda name: name):
                 found.add(kind, name, aspect)
-        _compare_expressions(found, ours, theirs, same_major)
+        _compare_expressions(found, (kind, name), ours, theirs, same_major)
     return found
 
 
@@ -82,16 +90,20 @@ def _fact(definition: Definition, aspect: str, role: RoleOf) -> Any:
     return one_space(value) if isinstance(value, str) else value
 
 
-def _compare_expressions(found: Found, ours: Definition, theirs: Definition, same_major: bool) -> None:
+def _compare_expressions(
+    found: Found, key: tuple[str, str], ours: Definition, theirs: Definition, same_major: bool
+) -> None:
     for aspect in sorted({*ours.expressions, *theirs.expressions}):
         left, right = (one_space(side.expressions.get(aspect) or "") for side in (ours, theirs))
         if left == right:
             continue
         if same_major or not left or not right:
-            found.add(ours.kind, ours.name, aspect)
+            found.add(*key, aspect)
+        elif theirs.context == NO_CONTEXT:
+            if UNSTABLE.sub("", left) != UNSTABLE.sub("", right):
+                found.add(*key, aspect)
         else:
-            question = Question(ours.kind, ours.name, aspect, left, right, theirs.context)
-            found.questions.append(question)
+            found.questions.append(Question(*key, aspect, left, right, theirs.context))
 
 
 def one_space(text: str) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 
 from ._parallel import each
 from ._validation_compare import Scope
-from ._validation_definitions import definitions_sql
+from ._validation_definitions import COLUMN_OF, definitions_sql
 from ._validation_large_objects import pages
-from ._validation_meaning import NO_CONTEXT, Definition, Found, Question, compare_definitions, reason
+from ._validation_meaning import Definition, Found, Question, compare_definitions, reason
 from ._validation_privileges import ROLES, Access, Judge, access_sql, grants_of, large_objects_sql
 from ._validation_privileges import Side as Knowledge
 from ._validation_session import Refused, Session, Side
@@ -43,9 +43,10 @@ def _read(session: Session, oldest: int, scope: Scope) -> dict[tuple[str, str], 
     found: dict[tuple[str, str], Definition] = {}
     for kind, sql in definitions_sql(session.version, oldest):
         for schema, name, facts, expressions, context in session.rows(sql):
-            if scope.has(schema) and (facts or expressions or kind != "columns"):
+            relation = facts.pop(COLUMN_OF, None)
+            if scope.has(schema) and (facts or expressions or relation is None):
                 full = f"{schema}.{name}" if schema else name
-                found[kind, full] = Definition(kind, full, facts, expressions, context)
+                found[kind, full] = Definition(kind, full, facts, expressions, context, relation)
     return found
 
 
@@ -63,8 +64,6 @@ def _ask(target: Side, found: Found) -> list[dict[str, str]]:
 
 
 def _same_plan(session: Session, question: Question) -> bool | None:
-    if question.context == NO_CONTEXT:
-        return None
     try:
         plans = [
             session.rows(f"EXPLAIN (VERBOSE, COSTS OFF) {question.as_query(text)}")

@@ -66,3 +66,23 @@ def test_objects_of_one_side_are_left_to_the_comparison_of_names_but_comments_ar
 def test_roles_of_a_policy_have_the_targets_names():
     ours, theirs = (Definition("policies", "t.p", {"roles": [name]}) for name in ("shop", "store"))
     assert not compared(index(ours), index(theirs)).differing
+
+
+def column(**parts):
+    return Definition("columns", "public.v.a", parts, {}, "public.v", "public.v")
+
+
+@pytest.mark.parametrize(("relations", "differs"), [(2, True), (1, False)])
+def test_a_column_of_which_one_side_has_nothing_to_say(relations, differs):
+    source, target = index(view("SELECT 1"), column(type="int")), index(*[view("SELECT 1")][: relations - 1])
+    assert (("columns", "public.v.a") in compared(source, target).differing) is differs
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "differs"),
+    [("WHERE (t.id = 1)", "WHERE id = 1", False), ("WHERE (old.id = 1)", "WHERE (old.id = 2)", True)],
+)
+def test_statements_that_can_not_be_planned_are_compared_without_what_majors_leave_out(source, target, differs):
+    ours, theirs = (Definition("rules", "t.r", {}, {"statement": text}, "-") for text in (source, target))
+    found = compared(index(ours), index(theirs), same_major=False)
+    assert bool(found.differing) is differs and not found.questions

@@ -164,3 +164,13 @@ def test_old_versions_are_not_asked_for_new_columns():
     assert (
         "tgparentid" not in objects_sql(120000)["triggers"] and "conparentid" not in objects_sql(100000)["constraints"]
     )
+
+
+def test_keys_part_a_table_without_gap_or_overlap():
+    pieces = sql.key_chunks("a b", ["0", "it's", "5", "9"], 300, 100)
+    assert [piece.condition for piece in pieces] == [
+        "\"a b\" < 'it''s'",
+        "\"a b\" >= 'it''s' AND \"a b\" < '5'",
+        "\"a b\" >= '5'",
+    ]
+    assert [piece.condition for piece in sql.key_chunks("a", ["0", "9"], 300, 100)] == [""]
