@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._addresses import contains, next_free, overlapping
+from ._addresses import contains, network, next_free, overlapping
 from ._ids import same
 from ._marks import PREFIX
 from ._topology_facts import (
@@ -40,6 +40,8 @@ RESERVED_NAMES = frozenset(
 RUNTIME_SUBNET = f"{PREFIX}runtime"
 # What the module subnet makes when no address block is asked for.
 PREFIX_LENGTH = 27
+# The smallest subnet that Azure lets a Flexible Server into.
+SMALLEST_DELEGATED = 28
 
 
 @dataclass(frozen=True)
@@ -290,6 +292,11 @@ def _check(subnet_id: str, subnet: Subnet | None, delegation: str | None, option
             f"choose another in {option}."
         )
         return [Missing("subnet_delegation", "both", message)]
+    if delegation and all(network(prefix).prefixlen > SMALLEST_DELEGATED for prefix in subnet.prefixes):
+        message = (
+            f"The subnet {where} ({', '.join(subnet.prefixes)}) is too small: a Flexible Server needs /28 or larger."
+        )
+        return [Missing("subnet_size", "both", f"{message} Choose another in {option}.")]
     if subnet.free < 1:
         message = f"The subnet {where} ({', '.join(subnet.prefixes)}) has no free address: choose another in {option}."
         return [Missing("subnet_size", "both", message)]

@@ -28,6 +28,10 @@ def version_of(resource_id: str) -> str:
     return VERSIONS.get(f"{namespace}/{kind}") or VERSIONS[namespace]
 
 
+class Refused(Exception):
+    """Azure would not do it; the text says what and why."""
+
+
 @dataclass(frozen=True)
 class Arm:
     """Requests as the lab's first operator; what Azure does later is waited for."""
@@ -55,14 +59,16 @@ class Arm:
         return session
 
     def ask(self, method: str, resource_id: str, body: Any = None, version: str = "") -> Any:
-        """The answer's JSON once the operation is done; a refusal is an AssertionError."""
+        """The answer's JSON once the operation is done; a refusal is `Refused`."""
         url = f"{self.lab.url}{resource_id}?api-version={version or version_of(resource_id)}"
         answer = self.session.request(method, url, json=body, timeout=60)
-        assert answer.ok, f"{method} {resource_id}: {answer.status_code} {answer.text}"
+        if not answer.ok:
+            raise Refused(f"{method} {resource_id}: {answer.status_code} {answer.text}")
         watch = answer.headers.get("Azure-AsyncOperation")
         while watch:
             state = self.session.get(watch, timeout=60).json()
-            assert state["status"] != "Failed", f"{method} {resource_id}: {state}"
+            if state["status"] == "Failed":
+                raise Refused(f"{method} {resource_id}: {state}")
             if state["status"] == "Succeeded":
                 break
             time.sleep(0.02)

@@ -64,12 +64,15 @@ class Site:
 
     def peer(self, one: str, other: str) -> None:
         for here, there in ((one, other), (other, one)):
+            name = f"to-{there.rsplit('/', maxsplit=1)[-1]}"
             properties = {"remoteVirtualNetwork": {"id": there}, "allowVirtualNetworkAccess": True}
-            self.arm.put(self.peering(here, there), {"properties": properties})
+            self.arm.put(f"{here}/virtualNetworkPeerings/{name}", {"properties": properties})
 
-    @staticmethod
-    def peering(here: str, there: str) -> str:
-        return f"{here}/virtualNetworkPeerings/to-{there.rsplit('/', maxsplit=1)[-1]}"
+    def peering(self, here: str, there: str) -> str:
+        """The id of the peering from one network to the other, whoever made it under whatever name."""
+        rows = self.arm.get(f"{here}/virtualNetworkPeerings")["value"]
+        (found,) = (row for row in rows if row["properties"]["remoteVirtualNetwork"]["id"].lower() == there.lower())
+        return str(found["id"])
 
     def zone(self, name: str, *vnets: str) -> str:
         made = self.id("privateDnsZones", name)
@@ -79,12 +82,15 @@ class Site:
         return made
 
     def link(self, zone: str, vnet: str) -> None:
+        name = f"link-{vnet.rsplit('/', maxsplit=1)[-1]}"
         properties = {"virtualNetwork": {"id": vnet}, "registrationEnabled": False}
-        self.arm.put(self.link_id(zone, vnet), {"location": "global", "properties": properties})
+        self.arm.put(f"{zone}/virtualNetworkLinks/{name}", {"location": "global", "properties": properties})
 
-    @staticmethod
-    def link_id(zone: str, vnet: str) -> str:
-        return f"{zone}/virtualNetworkLinks/link-{vnet.rsplit('/', maxsplit=1)[-1]}"
+    def link_id(self, zone: str, vnet: str) -> str:
+        """The id of the network's link to the zone, whoever made it under whatever name."""
+        rows = self.arm.get(f"{zone}/virtualNetworkLinks")["value"]
+        (found,) = (row for row in rows if row["properties"]["virtualNetwork"]["id"].lower() == vnet.lower())
+        return str(found["id"])
 
     def endpoint(self, server_id: str, subnet: str, zone: str) -> str:
         made = self.id("privateEndpoints", f"{server_id.rsplit('/', maxsplit=1)[-1]}-endpoint")
