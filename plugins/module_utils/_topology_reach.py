@@ -93,8 +93,7 @@ def _peering(way: Way, network_id: str) -> list[Missing]:
     if not (mine and theirs) and (blocks := overlapping(here.prefixes, there.prefixes)):
         message = (
             f"{here.name} ({blocks[0][0]}) and {there.name} ({blocks[0][1]}) share addresses, so Azure would refuse to "
-            "peer them: make a private endpoint of the server in the other network, or give one of them another address "
-            "space."
+            "peer them: make a private endpoint of the server in the other network, or change an address space."
         )
         return [way.lacks("address_space", message)]
     wrong = _wrong_with_peering(here, there)
