@@ -121,6 +121,13 @@ MIGRATION = {
     "source_server_password": PASSWORD,
     "target_server_password": PASSWORD,
 }
+PREFLIGHT = {
+    "source": SOURCE,
+    "target": FLEX,
+    "target_server": {"resource_group": GROUP, "name": "ways-flex"},
+    "databases": ["shop"],
+    "mode": "online",
+}
 WATCHED = {"migrations": [ONE], "min_interval": 0.2, "max_interval": 0.5, "wait_timeout": 60}
 
 # One after the other: sign-in, reading, application and roles, parameters.
@@ -214,6 +221,10 @@ MIGRATING = [
     Case("replication", "source_replication", {**SINGLE, "restart": True}),
     Case("databases", "database_info", {"source": SOURCE, "target": FLEX}),
     Case("databases_of_nothing", "database_info", fails=True),
+    Case("preflight", "preflight", {**PREFLIGHT, "strict": False}),
+    Case("preflight_mends", "preflight", {**PREFLIGHT, "strict": False, "remedies": ["timeouts"]}),
+    Case("preflight_check", "preflight", {**PREFLIGHT, "remedies": ["replica_identity"]}, check=True, fails=True),
+    Case("preflight_none", "preflight", {**PREFLIGHT, "databases": ["nope"]}, fails=True),
     Case("migration_absent", "migration", {**ONE, "state": "absent"}),
     Case("migration_bad_name", "migration", {**MIGRATION, "name": "-ways"}, fails=True),
     Case("migration_no_target", "migration", {**MIGRATION, "server_name": "nope"}, fails=True),

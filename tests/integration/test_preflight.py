@@ -90,7 +90,8 @@ SLOTS = "SELECT pg_create_physical_replication_slot('s' || n) FROM generate_seri
 NO_SLOTS = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
 ENTRA = "CREATE ROLE azure_ad_user; CREATE ROLE ann IN ROLE azure_ad_user"
 PARSER = "START = prsd_start, GETTOKEN = prsd_nexttoken, END = prsd_end, LEXTYPES = prsd_lextype"
-TYPE = """CREATE TYPE word; CREATE FUNCTION word_in(cstring) RETURNS word LANGUAGE internal AS 'textin' STRICT IMMUTABLE;
+TYPE = """CREATE TYPE word;
+CREATE FUNCTION word_in(cstring) RETURNS word LANGUAGE internal AS 'textin' STRICT IMMUTABLE;
 CREATE FUNCTION word_out(word) RETURNS cstring LANGUAGE internal AS 'textout' STRICT IMMUTABLE;
 CREATE TYPE word (INPUT = word_in, OUTPUT = word_out)"""
 CAST = (
