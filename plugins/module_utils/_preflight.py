@@ -28,6 +28,7 @@ from ._preflight_rules import (
     Job,
     Look,
     Rule,
+    counted,
 )
 from ._preflight_session import OURS, check, look_at_database, maintenance_session, read_facts, unreachable
 from ._server import FlexibleServer
@@ -140,7 +141,7 @@ class Preflight:
                 maintenance_session(server, self.job.databases) as connection,
                 sql_errors(server, "read what the rules need"),
             ):
-                self.facts[side] = read_facts(connection, target=side == TARGET)
+                self.facts[side] = read_facts(connection, self.job.databases, target=side == TARGET)
         except ModuleFailure as failure:
             if failure.code in OURS:
                 raise
@@ -192,7 +193,7 @@ def strictly(result: dict[str, Any], *, fails: bool) -> dict[str, Any]:
     first = " ".join(row["message"] for row in blocking[:3])
     more = f" And {len(blocking) - 3} more." if len(blocking) > 3 else ""
     raise ModuleFailure(
-        f"{len(blocking)} findings would stop the migration: {first}{more}",
+        f"{counted(blocking, 'finding', 'findings')} would stop the migration: {first}{more}",
         code="Blocked",
         hint="preflight.findings says for each what to do; strict: false lets the task go on.",
         details=result,

@@ -257,7 +257,7 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
-def counted(names: Sequence[str], one: str, many: str) -> str:
+def counted(names: Sequence[Any], one: str, many: str) -> str:
     return f"1 {one}" if len(names) == 1 else f"{len(names)} {many}"
 
 

@@ -24,12 +24,19 @@ PLACEHOLDERS = ("azure.extensions", "azure.enable_temp_tablespaces_on_local_ssd"
 # Faults of one database, after which another one can still be tried.
 ELSEWHERE = frozenset({"UnknownDatabase", "NotAllowed"})
 # Failures of connecting that the service has a code of its own for.
-CODES = {"AuthenticationFailed": "603100", "PasswordMissing": "603100", "TlsRefused": "603001"}
+CODES = {
+    "AuthenticationFailed": "603100",
+    "PasswordMissing": "603100",
+    "TlsRefused": "603001",
+    "UnknownDatabase": "603102",
+}
+SQLSTATE = 5
 # Failures of this machine's, which say nothing about a server.
 OURS = frozenset({"PackageMissing", "CertificateRefused"})
 
 DATABASES = """
-SELECT datname::text, CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) END,
+SELECT datname::text,
+       CASE WHEN datname = ANY (%s) AND has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) END,
        pg_encoding_to_char(encoding)::text, datcollate::text, datctype::text, {database_locale}
   FROM pg_database WHERE datallowconn"""
 ROLE = "SELECT session_user::text, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
@@ -70,12 +77,13 @@ def _first_open(stack: contextlib.ExitStack, server: Server, databases: list[str
     return _first_open(stack, server, databases[1:])
 
 
-def read_facts(connection: psycopg.Connection[Any], *, target: bool) -> Facts:
+def read_facts(connection: psycopg.Connection[Any], databases: tuple[str, ...], *, target: bool) -> Facts:
+    """Sizes are asked for the named databases alone: a size takes a look at every file."""
     version = connection.info.server_version
 
-    def ask(sql: str) -> list[tuple[Any, ...]]:
+    def ask(sql: str, *values: Any) -> list[tuple[Any, ...]]:
         pieces = {name: piece(name, version) for name in ("database_locale", "icu_locale")}
-        found: list[tuple[Any, ...]] = connection.execute(sql.format(**pieces).encode()).fetchall()
+        found: list[tuple[Any, ...]] = connection.execute(sql.format(**pieces).encode(), values or None).fetchall()
         return found
 
     ((user, superuser),) = ask(ROLE)
@@ -84,7 +92,7 @@ def read_facts(connection: psycopg.Connection[Any], *, target: bool) -> Facts:
     for name in PLACEHOLDERS:
         ((value,),) = ask(f"SELECT {piece('current_setting', version).format(name=repr(name))}")
         facts.settings |= {} if value is None else {name: value}
-    for name, size, encoding, *collations in ask(DATABASES):
+    for name, size, encoding, *collations in ask(DATABASES, list(databases)):
         facts.databases[name] = DatabaseFacts(size, encoding, tuple(text for text in collations if text))
     facts.roles = frozenset(name for (name,) in ask("SELECT rolname::text FROM pg_roles"))
     if target:
@@ -97,9 +105,10 @@ def read_facts(connection: psycopg.Connection[Any], *, target: bool) -> Facts:
 
 def unreachable(side: str, failure: ModuleFailure, database: str | None = None) -> Finding:
     """Why there is no session, as a finding."""
-    missing = failure.code == "UnknownDatabase"
+    # Refused by a server that was reached: such a failure has PostgreSQL's own code, of five characters.
+    reached = len(failure.code or "") == SQLSTATE
     return Finding(
-        code="603102" if missing else CODES.get(failure.code or "", "603000"),
+        code=None if reached else CODES.get(failure.code or "", "603000"),
         rule="no_session",
         severity="blocks",
         side=side,
