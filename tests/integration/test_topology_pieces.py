@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every piece of every topology is taken away, one at a time.
 
-The migration fails, naming the server that it does not reach; topology_info had said why before; the role network (or, where only
-its owner can mend a thing, its owner) puts the piece back; the migration succeeds and the rows are there.
+The migration fails, naming the server that it does not reach; topology_info had said why before; the role network
+(or, where only its owner can mend a thing, its owner) puts the piece back; the migration succeeds and the rows are
+there.
 All topologies go through their pieces side by side, a round for each piece.
 """
 
@@ -235,9 +236,14 @@ TABLE: dict[str, tuple[Build, list[Piece]]] = {
         topologies.private_same_vnet,
         [
             Piece("the link of the source's zone", unlink("source_zone", "vnet"), "private_dns_zone_link"),
-            Piece("the same, classic", unlink("source_zone", "vnet"), "private_dns_zone_link", classic=True),
             Piece(
-                "the link of the target's zone, classic",
+                "the link of the source's zone, classic",
+                unlink("source_zone", "vnet"),
+                "private_dns_zone_link",
+                classic=True,
+            ),
+            Piece(
+                "the link of the target's zone",
                 unlink("target_zone", "vnet"),
                 "private_dns_zone_link",
                 classic=True,
@@ -261,7 +267,7 @@ TABLE: dict[str, tuple[Build, list[Piece]]] = {
                 allow("target_subnet"),
             ),
             Piece(
-                "an open port into the target's subnet, classic",
+                "an open port into the target's subnet",
                 deny("target_subnet", "Inbound"),
                 "network_security_group",
                 allow("target_subnet"),
@@ -299,7 +305,7 @@ TABLE: dict[str, tuple[Build, list[Piece]]] = {
             Piece("the peering, both ways", both(unpeer("vnet1", "vnet2"), unpeer("vnet2", "vnet1")), "peering"),
             Piece("the peering from the source's network", unpeer("vnet1", "vnet2"), "peering"),
             Piece("the peering from the target's network", unpeer("vnet2", "vnet1"), "peering"),
-            Piece("the same, classic", unpeer("vnet2", "vnet1"), "peering", classic=True),
+            Piece("the peering from the target's network, classic", unpeer("vnet2", "vnet1"), "peering", classic=True),
             Piece("access through the peering", close_peering("vnet2", "vnet1"), "peering"),
             Piece(
                 "the link of the source's zone to the target's network",
@@ -336,7 +342,7 @@ TABLE: dict[str, tuple[Build, list[Piece]]] = {
                 public("source", "Enabled"),
             ),
             Piece(
-                "the link of the target's zone, classic",
+                "the link of the target's zone",
                 unlink("target_zone", "vnet"),
                 "private_dns_zone_link",
                 classic=True,
@@ -350,7 +356,12 @@ TABLE: dict[str, tuple[Build, list[Piece]]] = {
             Piece("the runtime server", without_runtime, "runtime_server"),
             Piece("the runtime server's subnet", no_runtime_subnet("vnet"), "subnet"),
             Piece("the link of the source's zone", unlink("source_zone", "vnet"), "private_dns_zone_link"),
-            Piece("the same, classic", unlink("source_zone", "vnet"), "private_dns_zone_link", **DIRECT),
+            Piece(
+                "the link of the source's zone, classic",
+                unlink("source_zone", "vnet"),
+                "private_dns_zone_link",
+                **DIRECT,
+            ),
             Piece(
                 "the endpoint's approval",
                 decide("source", "Rejected"),
@@ -531,7 +542,7 @@ class Rounds:
             properties["sourceDBServerResourceId"] = properties.pop("sourceDbServerResourceId")
             if topology["migration_subnet_id"]:
                 properties["migrationResourceGroup"] = {
-                    "resourceId": built.site.group,
+                    "resourceId": built.site.work_group,
                     "subnetResourceId": topology["migration_subnet_id"],
                 }
         else:
@@ -561,7 +572,7 @@ class Rounds:
         if piece and piece.classic:
             tenant = self.lab.environment()["AZURE_TENANT"]
             app = {"client_id": CLIENT, "tenant_id": tenant, "client_secret": CLIENT_SECRET, "delete": False}
-            classic = {"generation": "classic", "app": app, "migration_resource_group_id": built.site.group}
+            classic = {"generation": "classic", "app": app, "migration_resource_group_id": built.site.work_group}
         return built.host(option="Migrate", overwrite=True, migration_name=f"round-{self.number}", **classic, **more)
 
     def round(self, pieces: dict[str, Piece]) -> dict[str, Record]:
@@ -605,6 +616,10 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Reco
         rounds = Rounds(lab, Player(lab, tmp_path_factory.mktemp("pieces")), built)
         complete = {name: Piece("nothing", nothing, "") for name in TABLE}
         rounds.play(MEND, {name: rounds.settings(name, None, {}) for name in TABLE})
+        # Once for each topology that has pieces of the classic service: its application gets its roles.
+        classic = {name: piece for name, (_, pieces) in TABLE.items() for piece in pieces if piece.classic}
+        hosts = {name: rounds.settings(name, piece, piece.mended(built[name])) for name, piece in classic.items()}
+        rounds.play(MEND, hosts)
         found = {f"{name}: nothing": record for name, record in rounds.round(complete).items()}
         for row in zip_longest(*(pieces for _build, pieces in TABLE.values())):
             pieces = {name: piece for name, piece in zip(TABLE, row, strict=True) if piece}

@@ -42,6 +42,13 @@ class Site:
         self.arm.put(found, {"location": "eastus"})
         return found
 
+    @cached_property
+    def work_group(self) -> str:
+        """Where the classic service works: rights on it are none on the networks."""
+        found = f"{self.group}-work"
+        self.arm.put(found, {"location": "eastus"})
+        return found
+
     def id(self, kind: str, name: str) -> str:
         return f"{self.group}/providers/Microsoft.Network/{kind}/{name}"
 

@@ -22,7 +22,7 @@ from pgflex_lab.settings import PREFIX, Settings
 from pgflex_lab.tls import client_context
 
 START_SECONDS = 60.0
-STOP_SECONDS = 45.0
+STOP_SECONDS = 120.0
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 
 
