@@ -758,6 +758,23 @@ def test_azure_tells_migrations(in_azure: dict[str, Any]) -> None:
     assert found["migration_ended"]["code"] == "603113"
 
 
+def test_extensions_are_allowed_and_their_libraries_loaded(in_azure: dict[str, Any], shared_lab: Running) -> None:
+    socket = shared_lab.home / "clusters" / in_azure["source_server"]["name"]
+    with psycopg.connect(host=str(socket), user="azuresu", dbname="shop", autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION pg_prewarm; CREATE EXTENSION hstore")
+    found = [row for row in run(in_azure)["preflight"]["findings"] if row["rule"] == "extension_not_allowed"]
+    assert [row["object"] for row in found] == ["hstore", "pg_prewarm"]
+    remedies = {**in_azure, "remedies": ["allow_extensions", "preload_libraries"], "restart": ["target"]}
+    made = run(remedies)
+    after = {row["object"]: row["after"] for row in made["preflight"]["applied"]}
+    assert after["azure.extensions"] == "pgcrypto,hstore,pg_prewarm"
+    assert "pg_prewarm" in after["shared_preload_libraries"] and made["preflight"]["restart_needed"] == []
+    assert not {"extension_not_allowed", "library_not_loaded"} & set(found_by(made))
+    assert not run(remedies)["changed"]
+    undone = run({**in_azure, "restore": made["preflight"]["previous"], "restart": ["target"]})
+    assert {row["object"]: row["after"] for row in undone["preflight"]["applied"]}["azure.extensions"] == "pgcrypto"
+
+
 def test_a_target_that_is_not_there(in_azure: dict[str, Any]) -> None:
     result = run({**in_azure, "target_server": {"resource_group": GROUP, "name": "nobody"}})
     assert result["failed"] and result["failure"]["code"] == "ResourceNotFound"
