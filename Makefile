@@ -64,6 +64,10 @@ lab-test: $(READY) ## the lab's own tests
 postgres-versions: $(READY) ## PostgreSQL of the majors that the tests use, into .build/postgres
 	@PYTHONPATH=tests $(BIN)/python -m postgres_versions
 
+.PHONY: bench-data
+bench-data: $(READY) ## time of copying and comparing data: [SIZES="1 5"] (GB) [RUNS=3] [MAJOR=15]
+	@PYTHONPATH=tests $(BIN)/python tests/bench/data.py
+
 .PHONY: integration
 integration: $(READY) ## playbooks, roles and modules against the lab; the demo
 	@$(PYTEST) tests/integration tests/demo
