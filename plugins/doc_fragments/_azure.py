@@ -61,8 +61,8 @@ requirements:
   - azure-identity
   - The other packages of the collection's C(requirements.txt)
 notes:
-  - With a local connection the module runs inside Ansible's worker, see the collection's C(docs/ARCHITECTURE.md); with
-    C(become), C(async), another C(ansible_python_interpreter) or a remote connection it runs as an ordinary module.
+  - With a local connection a module runs inside Ansible's worker, see the collection's C(docs/ARCHITECTURE.md); with
+    C(become), C(async), another C(ansible_python_interpreter) or a remote connection it runs as an ordinary one.
 seealso:
   - name: Sign in with azure.azcollection
     description: The same options, environment variables and files.

@@ -120,6 +120,29 @@ class Azure:
             raise missing_package(error, "azure-mgmt-privatedns") from error
         return Client(self.credential, self._subscription(subscription_id), **self._arm())
 
+    def pages(self, path: str, api_version: str) -> list[dict[str, Any]]:
+        """All items of an ARM list for which none of the SDKs above has a call."""
+        from azure.core import PipelineClient
+        from azure.core.pipeline import policies
+        from azure.core.rest import HttpRequest
+
+        chain = [
+            policies.UserAgentPolicy(USER_AGENT),
+            policies.ProxyPolicy(),
+            policies.RetryPolicy(**RETRIES),
+            authentication_policy(self.credential, self.cloud.arm_scope),
+        ]
+        client: Any = PipelineClient(self.cloud.resource_manager, policies=chain)
+        url: str | None = f"{self.cloud.resource_manager}{path}?api-version={api_version}"
+        found: list[dict[str, Any]] = []
+        while url:
+            answer = client.send_request(HttpRequest("GET", url))
+            answer.raise_for_status()
+            page = answer.json()
+            found += page["value"]
+            url = page.get("nextLink")
+        return found
+
     def _subscription(self, subscription_id: str | None) -> str:
         return subscription_id or self.sign_in.require_subscription()
 
