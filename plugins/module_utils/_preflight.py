@@ -8,6 +8,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from . import (
+    _preflight_access,
+    _preflight_configuration,
+    _preflight_data,
+    _preflight_extensions,
+    _preflight_resource,
+    _preflight_schema,
+)
 from ._clients import Azure
 from ._errors import ModuleFailure, code_of, service_errors, status_of
 from ._migration import Migrations
@@ -34,8 +42,14 @@ from ._preflight_session import OURS, check, look_at_database, maintenance_sessi
 from ._server import FlexibleServer
 
 # Each registers its rules when it is loaded; a new theme is a file in this list.
-from . import _preflight_access, _preflight_configuration, _preflight_data  # noqa: F401  # isort: skip
-from . import _preflight_extensions, _preflight_resource, _preflight_schema  # noqa: F401  # isort: skip
+THEMES = (
+    _preflight_access,
+    _preflight_configuration,
+    _preflight_data,
+    _preflight_extensions,
+    _preflight_resource,
+    _preflight_schema,
+)
 
 
 def job_from(params: Mapping[str, Any]) -> Job:

@@ -58,6 +58,12 @@ def test_rules_are_whole(rule: rules.Rule) -> None:
     assert rule.code is None or re.fullmatch(r"603\d{3}", rule.code)
 
 
+def test_every_theme_is_loaded() -> None:
+    folder = ROOT / "plugins" / "module_utils"
+    themes = {path.stem for path in folder.glob("_preflight_*.py") if "@rule(" in path.read_text(encoding="utf-8")}
+    assert themes == {theme.__name__.rsplit(".", 1)[-1] for theme in preflight.THEMES}
+
+
 def test_every_remedy_is_some_rules_and_has_a_plan() -> None:
     assert {rule.can_apply for rule in rules.RULES.values()} - {None} == set(rules.REMEDIES)
     assert all(callable(getattr(Planner, name)) for name in rules.REMEDIES)
