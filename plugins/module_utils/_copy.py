@@ -19,7 +19,7 @@ from ._copy_ledger import Canceled, Copy, DatabaseCopy, Ledger, now
 from ._copy_offline import copy_offline
 from ._copy_online import OnlineCopy, clean_source
 from ._errors import ModuleFailure
-from ._postgres import Server, load_psycopg, one_line
+from ._postgres import Server, connect, load_psycopg, one_line
 
 WAITING = "WaitingForCutoverTrigger"
 # What the task that makes a copy is to come to.
@@ -158,13 +158,22 @@ class Engine:
             self._note(copy, failure)
             raise
         except driver.Error as error:
+            gone = "" if error.sqlstate else self._who_is_gone()
             broken = ModuleFailure(
-                f"The copy {copy.name} failed: {one_line(str(error))} ({error.sqlstate or 'connection lost'}).",
+                f"The copy {copy.name} failed: {one_line(str(error)).rstrip('.')}. {gone}".rstrip(),
                 code=error.sqlstate or "ConnectionLost",
-                hint="Run the same task again.",
+                hint="Run the same task again, when both servers answer.",
             )
             self._note(copy, broken)
             raise broken from error
+
+    def _who_is_gone(self) -> str:
+        for server in (self.from_server, self.target):
+            try:
+                connect(server, self.ledger.database if server is self.target else "postgres").close()
+            except ModuleFailure as failure:
+                return failure.message
+        return ""
 
     def _note(self, copy: Copy, failure: ModuleFailure) -> None:
         try:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ._activity import who, writers
+from ._activity import client_sessions, who, writers
 from ._copy import WAITING, Engine, over
 from ._copy_catalog import fetch
 from ._copy_cutover import Side, all_ready, get_ready, switch, turned
@@ -136,6 +136,7 @@ class Cutover(Ending):
         jobs = [self.bare_job(copy, row) for row in rows]
         back = [self._way_back(copy, row) for row in rows] if self.params["keep_reverse_replication"] else []
         for stream, row in zip(back, rows, strict=False):
+            refuse_same_user(self.from_server, row.name)
             stream.check_way(row.name)
             _drop_way(stream)
             let_write(self.from_server, row.name, on=True)
@@ -220,6 +221,22 @@ def _last(back: Stream | None, side: Side) -> None:
 def backward(source: Server, target: Server, copy: Copy, row: DatabaseCopy, way: dict[str, Any] | None) -> Stream:
     label = forward(source, target, copy, row).label + "_back"
     return Stream(label, row.name, target, source, conninfo(target, row.name, way, label))
+
+
+def refuse_same_user(server: Server, database: str) -> None:
+    """An application that signs in as the user who brings changes back could go on writing at the source."""
+    with connect(server, database) as connection, sql_errors(server, "look for sessions of the copy's own user"):
+        myself = fetch(connection, "SELECT current_user::text")[0][0]
+        found = [one for one in client_sessions(connection, [database]) if one.user == myself]
+    if found:
+        names = ", ".join(sorted({one.application or f"session {one.pid}" for one in found}))
+        raise ModuleFailure(
+            f"Programs are signed in to the database {database} on {server} as the copy's own user {myself} ({names}); "
+            "with keep_reverse_replication they could go on writing there after the cutover.",
+            code="SameUser",
+            target=server.option,
+            hint="Give the copy a user of its own in source.user, or stop these programs for good.",
+        )
 
 
 def let_write(server: Server, database: str, *, on: bool) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NOTE_EVERY = 1.0
 SAY_EVERY = 15.0
 SESSION = """
-SET default_transaction_read_only = off; SET statement_timeout = 0; SET lock_timeout = 0; SET row_security = off;
+SET default_transaction_read_only = off; SET statement_timeout = 0; SET lock_timeout = '60s'; SET row_security = off;
 SET search_path = pg_catalog; SET DateStyle = ISO; SET IntervalStyle = postgres; SET extra_float_digits = 3;
 SET lc_monetary = 'C'"""
 # Sessions of these are ended by a run that finds what a killed one has left behind.
@@ -61,6 +61,8 @@ class Job:
     report: Callable[[str], None]
     folder: Path
     programs: Programs
+    # In which both psql see the rows; without a conversion where the source does not know what they are in.
+    encoding: str = "UTF8"
     _noted: float = 0.0
     _said: float = 0.0
     _mutex: threading.Lock = field(default_factory=threading.Lock)

@@ -68,6 +68,8 @@ def _echo(text: str) -> str:
 def pieces(job: Job, source: psycopg.Connection[Any], tables: Sequence[Table], *, in_parts: bool) -> list[Piece]:
     """The largest first. Large tables go in parts, so that the jobs end together."""
     listed = columns(source, [table.oid for table in tables])
+    unknown = source.info.parameter_status("server_encoding") == "SQL_ASCII"
+    job.encoding = "SQL_ASCII" if unknown else "UTF8"
     ranges = in_parts and source.info.server_version >= PAGE_RANGES and job.options.jobs > 1
     found: list[Piece] = []
     for table in tables:
@@ -143,6 +145,14 @@ class RowCopy:
         self.mutex = threading.Lock()
         self.stopped = threading.Event()
         self.loading = 0
+        self.written_in = self._written_in()
+
+    def _written_in(self) -> str:
+        """The server checks text only against an encoding that it is told."""
+        if self.job.encoding == "UTF8":
+            return "UTF8"
+        with self.job.on_target() as target:
+            return target.info.parameter_status("server_encoding") or "UTF8"
 
     def run(self) -> None:
         self._count()
@@ -198,9 +208,9 @@ class RowCopy:
         finish([reading, writing], f"copy the rows of {names}", self._tick)
 
     def _script(self, batch: Sequence[Piece]) -> Iterator[str]:
-        settings = " ".join(SESSION.split()) + ";"
-        yield settings
-        yield _echo(settings)
+        settings = " ".join(SESSION.split())
+        yield f"{settings}; SET client_encoding = '{self.job.encoding}';"
+        yield _echo(f"{settings}; SET client_encoding = '{self.written_in}';")
         yield "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
         if self.shared:
             yield f"SET TRANSACTION SNAPSHOT '{self.shared}';"
