@@ -23,10 +23,12 @@ FLEXIBLE = "PostgreSQLFlexibleServer"
 
 # The same defaults are documented in the role settings; a unit test keeps the two equal.
 DEFAULTS: dict[str, Any] = {
+    "engine": "service",
     "generation": "current",
     "mode": "offline",
     "option": "ValidateAndMigrate",
     "allow_source_restart": False,
+    "attempts": 1,
     "target_parameters": {},
     "source": {"type": SINGLE, "port": 5432, "sslmode": "require"},
     "target": {"port": 5432, "sslmode": "require"},
@@ -39,6 +41,17 @@ DEFAULTS: dict[str, Any] = {
         "max_latency": 30,
         "sample_seconds": 2,
         "settle_timeout": 120,
+        "keep_reverse_replication": False,
+    },
+    "direct": {
+        "jobs": 4,
+        "include_schemas": [],
+        "exclude_schemas": [],
+        "include_tables": [],
+        "exclude_tables": [],
+        "skip_extensions": [],
+        "source_from_target": {},
+        "target_from_source": {},
     },
     "preflight": {"enabled": True, "strict": False, "remedies": [], "slots": [], "restart_target": False},
     "validation": {"enabled": True, "jobs": 4, "max_examples": 5},
@@ -73,13 +86,14 @@ def problems(given: dict[str, Any]) -> list[str]:
     settings = with_defaults(given)
     source, target = settings["source"], settings["target"]
     found = [f"pgflex.{name} is missing." for name in _missing(settings, source, target)]
-    found += _database_problems(settings.get("databases"))
+    found += _database_problems(settings.get("databases"), settings["engine"])
     name = settings.get("migration_name")
     if name and not NAME.fullmatch(str(name)):
         found.append(
             f"pgflex.migration_name {name!r} is no name for a migration: only letters, digits and hyphens, "
             "not starting with a hyphen."
         )
+    found += _engine_problems(settings)
     found += _classic_problems(settings) if settings["generation"] == "classic" else _current_problems(settings)
     found += _source_problems(source)
     found += _network_problems(settings)
@@ -102,7 +116,7 @@ def _missing(settings: dict[str, Any], source: dict[str, Any], target: dict[str,
     return missing
 
 
-def _database_problems(names: Any) -> list[str]:
+def _database_problems(names: Any, engine: str) -> list[str]:
     if not names:
         return ["pgflex.databases is empty: name at least one database."]
     if not isinstance(names, list):
@@ -110,10 +124,10 @@ def _database_problems(names: Any) -> list[str]:
     no_text = [name for name in names if not isinstance(name, str)]
     found = [f"pgflex.databases names {name}, which is no text: put it in quotes." for name in no_text]
     names = [str(name) for name in names]
-    if len(names) > MAX_DATABASES:
+    if len(names) > MAX_DATABASES and engine == "service":
         found.append(
             f"pgflex.databases names {len(names)} databases; the service takes up to {MAX_DATABASES} in one migration. "
-            "Give the others to further hosts of the inventory with the same servers."
+            "Run pgflex.migrate.fleet, which makes several of it, or take pgflex.engine direct."
         )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -121,6 +135,31 @@ def _database_problems(names: Any) -> list[str]:
     system = sorted({"template0", "template1", "azure_maintenance", "azure_sys"} & set(names))
     if system:
         found.append(f"pgflex.databases names {', '.join(system)}, which the service never migrates.")
+    return found
+
+
+def _engine_problems(settings: dict[str, Any]) -> list[str]:
+    if settings["engine"] == "service":
+        kept = settings["cutover"]["keep_reverse_replication"]
+        told = "pgflex.cutover.keep_reverse_replication needs pgflex.engine direct: the service keeps no way back."
+        return [told] if kept else []
+    found = []
+    services = {
+        "generation": settings["generation"] == "classic",
+        "option": settings["option"] == "Validate",
+        "runtime_server_id": settings.get("runtime_server_id"),
+        "runtime_server.name": settings["runtime_server"].get("name"),
+        "window": settings.get("window"),
+        "migrate_roles": settings.get("migrate_roles"),
+        "target_parameters": settings["target_parameters"],
+    }
+    given = [f"pgflex.{name}" for name, value in services.items() if value]
+    if given:
+        found.append(
+            f"{', '.join(given)} {'mean' if len(given) > 1 else 'means'} the service: needs pgflex.engine service."
+        )
+    if settings["cutover"]["keep_reverse_replication"] and settings["mode"] != "online":
+        found.append("pgflex.cutover.keep_reverse_replication needs pgflex.mode online.")
     return found
 
 
@@ -246,7 +285,7 @@ def migration_name(settings: dict[str, Any], host: str) -> str:
         return str(settings["migration_name"])
     source, target = settings["source"], settings["target"]
     what = [
-        settings["generation"],
+        settings["generation"] if settings["engine"] == "service" else settings["engine"],
         settings["mode"],
         settings["option"],
         *(str(source.get(key) or "") for key in ("resource_group", "name", "host")),
@@ -276,8 +315,8 @@ def derive(
     """The settings with defaults and all that follows from them and from what the two servers are.
 
     Adds `migration_name`, `validated_tag`, `app_scopes`, `watched` (the migration as the module watch takes it), and
-    for both sides `id` (of the source, what the service calls it), `tags`, `version` and `connection`. Raises nothing: call
-    `problems` first.
+    for both sides `id` (of the source, what the service calls it), `tags`, `version` and `connection`. Raises nothing:
+    call `problems` first.
     """
     settings = with_defaults(given)
     source, target = settings["source"], settings["target"]

@@ -107,6 +107,8 @@ def test_defaults_stay_as_they_are() -> None:
         changed(generation="classic", migration_subnet_id=SUBNET, migration_vnet_id=VNET),
         changed(runtime_server={"name": "pgflex-runtime", "subnet_id": SUBNET}),
         changed(target__public_address="203.0.113.9"),
+        changed(engine="direct", databases=[f"db{number}" for number in range(20)]),
+        changed(engine="direct", mode="online", cutover={"keep_reverse_replication": True}),
     ],
 )
 def test_good_settings_have_no_problems(given: dict[str, Any]) -> None:
@@ -179,6 +181,21 @@ def test_good_settings_have_no_problems(given: dict[str, Any]) -> None:
             ["pgflex.source.virtual_network_id is missing"],
         ),
         (changed(target__public_address="flex.corp"), ["pgflex.target.public_address 'flex.corp' is no IPv4 address."]),
+        (
+            changed(cutover={"keep_reverse_replication": True}),
+            ["pgflex.cutover.keep_reverse_replication needs pgflex.engine direct"],
+        ),
+        (
+            changed(engine="direct", cutover={"keep_reverse_replication": True}),
+            ["pgflex.cutover.keep_reverse_replication needs pgflex.mode online."],
+        ),
+        (
+            changed(engine="direct", generation="classic", migrate_roles=True),
+            [
+                "pgflex.generation, pgflex.migrate_roles mean the service: needs pgflex.engine service.",
+                "pgflex.migrate_",
+            ],
+        ),
         (changed(window={"end": "2026-11-21T04:00:00Z"}), ["pgflex.window.end is given without pgflex.window.start."]),
     ],
 )
