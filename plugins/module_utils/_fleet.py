@@ -84,17 +84,15 @@ def fleet_of(options: Options, rows: Sequence[Row], found: Sequence[Server] | No
     kinds = [KINDS[kind] for kind in options.sources]
     servers = None if found is None else Servers(found)
     sources = wanted([one for one in found or [] if one["kind"] in kinds], options.resource_groups, options.filters)
-    missing = missing_columns(rows, rows[0].where.split(",", maxsplit=1)[0], groups=found is None) if rows else []
-    if missing:
-        return Fleet(problems=missing)
     if options.by == "file" or servers is None:
-        fleet = by_file(rows, servers, sources)
+        missing = missing_columns(rows, groups=servers is None)
+        fleet = by_file(rows, servers, sources, missing)
     elif options.by == "name":
         fleet = by_name(sources, servers, options.pairs["name"]["pattern"], options.pairs["name"]["replace"])
     else:
         fleet = by_tag(sources, servers, str(options.pairs.get("tag") or TAG))
     _leave_out(fleet, sources, options)
-    fleet.problems += check(fleet.members, [*options.known_regions, *(one["location"] for one in found or [])])
+    fleet.problems += check(fleet, [*options.known_regions, *(one["location"] for one in found or [])])
     return fleet
 
 

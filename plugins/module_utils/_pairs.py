@@ -43,6 +43,8 @@ class Fleet:
     members: list[Member] = field(default_factory=list)
     unpaired: list[tuple[Server, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    # Of all that were to be hosts, also those with something wrong.
+    names: set[str] = field(default_factory=set)
 
 
 class Servers:
@@ -124,17 +126,23 @@ def _cells(server: Server, host: str, target: str) -> dict[str, Any]:
     return {**told, "host": host, "source": server["id"], "source_type": server["kind"], "target": target}
 
 
-def by_file(rows: Sequence[Row], servers: Servers | None, sources: Sequence[Server] = ()) -> Fleet:
-    """`sources` are those that the file ought to name, so that one it forgot is seen."""
+def by_file(
+    rows: Sequence[Row], servers: Servers | None, sources: Sequence[Server] = (), missing: Sequence[str] = ()
+) -> Fleet:
+    """`sources` are those that the file ought to name, so that one it forgot is seen; `missing` are whole columns."""
     fleet = Fleet()
     for row in rows:
-        _add(fleet, row, servers, "")
+        _add(fleet, row, servers, "", missing)
+    if missing:
+        columns = [f"{name} (or source_host)" if name == "source" else name for name in missing]
+        text = f"The pairs file lacks the column{'s' if len(columns) > 1 else ''} {', '.join(columns)}."
+        fleet.problems.insert(0, text)
     used = {member.source["id"].lower() for member in fleet.members if member.source}
     fleet.unpaired = [(one, "The pairs file does not name it.") for one in sources if one["id"].lower() not in used]
     return fleet
 
 
-def _add(fleet: Fleet, row: Row, servers: Servers | None, not_there: str) -> None:
+def _add(fleet: Fleet, row: Row, servers: Servers | None, not_there: str, missing: Sequence[str] = ()) -> None:
     made, found = settings(row)
     source, target = split_name(made.get("source", {})), split_name(made.get("target", {}))
     if not source.get("name") and source.get("host"):
@@ -142,7 +150,9 @@ def _add(fleet: Fleet, row: Row, servers: Servers | None, not_there: str) -> Non
     kinds = (source["type"],) if source.get("type") in KINDS.values() else tuple(KINDS.values())
     member = Member(str(row.cells.get("host") or source.get("name") or source.get("host") or ""), row.where, made)
     member.columns = dict(row.others)
-    found += [f"{row.where}: {name} is empty." for name in _empty(source, target, asked=servers is not None)]
+    fleet.names.add(member.host)
+    empty = _empty(source, target, asked=servers is not None)
+    found += [f"{row.where}: {name} is empty." for name in empty if name not in missing]
     shared = {"subscription_id": made.get("subscription_id")}
     if servers and source.get("name"):
         member.source = _find(servers, {**shared, **source}, kinds, row.where, "source", found, "")
@@ -154,7 +164,7 @@ def _add(fleet: Fleet, row: Row, servers: Servers | None, not_there: str) -> Non
     found += name_problem(row.where, member.host) if member.host and not row.cells.get("host") else []
     found += _region(member)
     fleet.problems += found
-    if not found:
+    if not found and not empty:
         fleet.members.append(member)
 
 
@@ -203,11 +213,12 @@ def _region(member: Member) -> list[str]:
     return [] if told == found else [f"{member.where}: the region is {told}, but the target is in {found}."]
 
 
-def check(members: Sequence[Member], regions: Iterable[str]) -> list[str]:
+def check(fleet: Fleet, regions: Iterable[str]) -> list[str]:
     """What is wrong with the hosts together; windows are not compared with the clock, so that a report can follow."""
+    members = fleet.members
     rows = [_wave_row(number, member) for number, member in enumerate(members)]
     hosts, found = read(rows)
-    found += row_problems(hosts, {member.host for member in members}, None, list(regions))
+    found += row_problems(hosts, fleet.names, None, list(regions))
     seen: dict[tuple[str, str], list[Member]] = defaultdict(list)
     for member, row in zip(members, rows, strict=True):
         if not _databases(member):

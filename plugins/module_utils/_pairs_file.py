@@ -126,7 +126,7 @@ def read_csv(content: bytes, name: str) -> tuple[list[Row], list[str]]:
     try:
         for values in reader:
             stripped = [value.strip() for value in values]
-            if not any(stripped):
+            if not any(value.strip(",;\t ") for value in stripped):
                 continue
             if header:
                 lines.append((reader.line_num, stripped))
@@ -202,19 +202,16 @@ def doubtful(rows: Sequence[Row]) -> list[str]:
     return [f"The column {name} means nothing here; {near[0]} would." for name, near in meant.items() if near]
 
 
-def missing_columns(rows: Sequence[Row], name: str, *, groups: bool) -> list[str]:
-    """One sentence with all of them; `groups` says that nobody else knows the servers' resource groups."""
+def missing_columns(rows: Sequence[Row], *, groups: bool) -> list[str]:
+    """Columns that no row has; `groups` says that nobody else knows the servers' resource groups."""
     there = {key for row in rows for key in row.cells}
-    outside = "source_host" in there
-    missing = [] if outside or "source" in there else ["source (or source_host)"]
+    missing = [] if there & {"source", "source_host"} else ["source"]
     missing += [] if "target" in there else ["target"]
     for side in ("source", "target"):
         names = [str(row.cells[side]) for row in rows if side in row.cells]
-        told = f"{side}_resource_group" in there or (side == "source" and outside) or all("/" in text for text in names)
-        missing += [f"{side}_resource_group"] if groups and not told else []
-    if not rows or not missing:
-        return []
-    return [f"{name} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}."]
+        needed = groups and not (f"{side}_host" in there or (names and all("/" in text for text in names)))
+        missing += [f"{side}_resource_group"] if needed and f"{side}_resource_group" not in there else []
+    return missing
 
 
 def name_problem(where: str, host: str) -> list[str]:
