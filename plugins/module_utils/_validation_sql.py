@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from ._postgres import identifier
 
@@ -71,11 +72,11 @@ class Dialect:
         recode = len(names) > 1 and "SQL_ASCII" not in names
         return cls(extended=min(versions) >= HASH_EXTENDED_SINCE, recode=recode)
 
-    def hash(self, text: str) -> str:
+    def hash(self, text: str, seed: int = 0) -> str:
         """A bigint for a text expression; md5's first 64 bits where a side has no hashtextextended."""
         if self.extended:
             value = f"encode(convert_to({text}, 'UTF8'), 'hex')" if self.recode else text
-            return f'hashtextextended(({value}) COLLATE "C", 0)'
+            return f'hashtextextended(({value}) COLLATE "C", {seed})'
         value = f"convert_to({text}, 'UTF8')" if self.recode else text
         return f"('x' || substr(md5({value}), 1, 16))::bit(64)::bigint"
 
@@ -154,6 +155,37 @@ def row_text(types: Types, columns: Sequence[Column]) -> str:
     return f"ROW({values})::text"
 
 
+def value_text(types: Types, column: Column) -> str:
+    """The text of one value; null for a null, at least of most types."""
+    name = identifier(column.name)
+    value = exact(types, column.type, name)
+    kind = types.get(base_type(types, column.type))
+    # Users can make casts to text for types of their own, and char's forgets the blanks at the end.
+    plain = kind is not None and kind.schema == "pg_catalog" and kind.kind == "b" and kind.name != "bpchar"
+    return f"({value})::text" if plain or value != name else f"ROW({value})::text"
+
+
+def row_hash(types: Types, columns: Sequence[Column], dialect: Dialect) -> str:
+    """One bigint for a row. Hashing value by value takes half the time of quoting them all into one text; md5, which
+    has no seed that would tell columns apart, takes less for one text."""
+    if not dialect.extended or not columns:
+        return dialect.hash(row_text(types, columns))
+    return _balanced([_seeded(types, column, seed, dialect) for seed, column in enumerate(columns, start=1)])
+
+
+def _seeded(types: Types, column: Column, seed: int, dialect: Dialect) -> str:
+    null = int.from_bytes(sha256(str(seed).encode()).digest()[:8], "big", signed=True)
+    return f"coalesce({dialect.hash(value_text(types, column), seed)}, '{null}'::bigint)"
+
+
+def _balanced(parts: Sequence[str]) -> str:
+    """All of them by exclusive or: 1600 columns in one chain would go deeper than the server's stack allows."""
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    return f"({_balanced(parts[:middle])} # {_balanced(parts[middle:])})"
+
+
 @dataclass(frozen=True)
 class Chunk:
     """A stretch of a table from `first` up to and without `end`, None is open. Sums of chunks add up.
@@ -219,7 +251,7 @@ class Reading:
 
     table: str
     row_hash: str
-    # What tells rows apart: the key's columns, or the row itself where there is no key.
+    # What tells rows apart: the key's columns; nothing where there is no key but the row itself.
     identity: str
     identity_hash: str
     column_hashes: tuple[str, ...]
@@ -229,16 +261,15 @@ class Reading:
     def make(
         cls, schema: str, name: str, types: Types, columns: Sequence[Column], key: Sequence[str], dialect: Dialect
     ) -> Reading:
-        text = row_text(types, columns)
+        hashed = row_hash(types, columns, dialect)
         by_name = {column.name: column for column in columns}
-        identity = row_text(types, [by_name[column] for column in key]) if key else text
-        hashes = tuple(dialect.hash(row_text(types, [column])) for column in columns)
+        identity = row_text(types, [by_name[column] for column in key]) if key else ""
         return cls(
             table=identifier(schema, name),
-            row_hash=dialect.hash(text),
+            row_hash=hashed,
             identity=identity,
-            identity_hash=dialect.hash(identity),
-            column_hashes=hashes,
+            identity_hash=dialect.hash(identity) if key else hashed,
+            column_hashes=tuple(row_hash(types, [column], dialect) for column in columns),
             key_texts=tuple(f"{identifier(column)}::text" for column in key),
         )
 

@@ -115,6 +115,11 @@ INSERT INTO secrets VALUES (1, 'mover', 'mine'), (2, 'auditor', 'theirs');
 ALTER TABLE secrets ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON secrets FOR SELECT TO auditor USING (owner = CURRENT_USER AND id > 0);
 INSERT INTO customers (name, born) SELECT 'customer ' || n, date '1970-01-01' + n FROM generate_series(1, 500) n;
+DO $$ BEGIN
+    EXECUTE 'CREATE TABLE wide (id int PRIMARY KEY, ' || (SELECT string_agg('c' || n || ' text', ', ')
+                                                         FROM generate_series(1, 1500) n) || ')';
+    INSERT INTO wide (id, c1, c1500) VALUES (1, 'first', 'last'), (2, NULL, NULL);
+END $$;
 CREATE TABLE nothing ();
 INSERT INTO nothing SELECT FROM generate_series(1, 3);
 SELECT lo_from_bytea(70001, 'small'), lo_from_bytea(70002, convert_to(repeat('x', 5000000), 'UTF8')),
