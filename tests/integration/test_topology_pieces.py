@@ -540,11 +540,8 @@ class Rounds:
             secrets["aadApp"] = {"clientId": CLIENT, "tenantId": tenant, "aadSecret": CLIENT_SECRET}
             properties |= {"dBsToMigrate": ["shop"], "overwriteDBsInTarget": True, "migrationMode": "Offline"}
             properties["sourceDBServerResourceId"] = properties.pop("sourceDbServerResourceId")
-            if topology["migration_subnet_id"]:
-                properties["migrationResourceGroup"] = {
-                    "resourceId": built.site.work_group,
-                    "subnetResourceId": topology["migration_subnet_id"],
-                }
+            place = {"resourceId": built.site.work_group, "subnetResourceId": topology["migration_subnet_id"]}
+            properties["migrationResourceGroup"] = {key: value for key, value in place.items() if value}
         else:
             secrets |= {"sourceServerUsername": source["user"], "targetServerUsername": target["user"]}
             properties |= {
