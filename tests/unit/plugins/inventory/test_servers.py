@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plugin in this process; that Ansible loads it and reads its options is in the integration tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.errors import AnsibleError, AnsibleParserError
+from ansible.inventory.data import InventoryData
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from ansible_collections.pgflex.migrate.plugins.inventory import servers
+from ansible_collections.pgflex.migrate.plugins.inventory.servers import InventoryModule, laid_over
+
+SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
+SUB = f"/subscriptions/{SUBSCRIPTION}"
+PROVIDER = "providers/Microsoft.DBforPostgreSQL"
+EVIL = "{{ lookup('pipe', 'id') }}"
+SHARED = {"compose": {}, "groups": {}, "keyed_groups": [], "strict": False, "cache": False, "use_extra_vars": False}
+CSV = "source_resource_group,source,target_resource_group,target,databases\nshop-rg,a,shop-rg,b,x y\n"
+
+
+def single(name: str, **tags: str) -> dict[str, Any]:
+    where = f"{SUB}/resourceGroups/shop-rg/{PROVIDER}/servers/{name}"
+    properties = {"version": "11", "publicNetworkAccess": "Enabled", "administratorLogin": "boss"}
+    sku = {"name": "GP_Gen5_4", "capacity": 4}
+    return {"id": where, "name": name, "location": "eastus", "sku": sku, "properties": properties, "tags": tags}
+
+
+def flexible(name: str) -> dict[str, Any]:
+    where = f"{SUB}/resourceGroups/shop-rg/{PROVIDER}/flexibleServers/{name}"
+    return {"id": where, "name": name, "location": "East US", "properties": {"version": "16", "network": {}}}
+
+
+class Plugin(InventoryModule):
+    """Gets its options as Ansible would, from the documentation's defaults and the file."""
+
+    def _read_config_data(self, path: str) -> Any:
+        config = self.loader.load_from_file(path, cache="none", **TRUSTED)
+        documented = yaml.safe_load(servers.DOCUMENTATION)["options"]
+        names = (*servers.NAMES, *documented, *SHARED)
+        self.given = {name: documented.get(name, {}).get("default") for name in names} | SHARED | config
+        return config
+
+    def get_option(self, option: str, hostvars: Any = None) -> Any:
+        return self.given[option]
+
+    def get_cache_key(self, path: str) -> str:
+        return f"key-{Path(path).name}"
+
+
+try:
+    from ansible.template import trust_as_template  # noqa: F401
+
+    TRUSTED = {"trusted_as_template": True}
+except ImportError:
+    TRUSTED = {}
+
+
+class World:
+    """A folder with a configuration, and what Azure has."""
+
+    def __init__(self, folder: Path, arm: Any) -> None:
+        self.folder, self.arm = folder, arm
+        self.cache: dict[str, Any] = {}
+        arm.any_order = True
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text, encoding="utf-8")
+
+    def azure_has(self, *found: dict[str, Any]) -> None:
+        for kind in ("servers", "flexibleServers"):
+            rows = [one for one in found if f"/{kind}/" in one["id"]]
+            self.arm.expect("GET", f"{SUB}/{PROVIDER}/{kind}", json={"value": rows})
+
+    def parse(self, config: dict[str, Any], *, refresh: bool = False) -> InventoryData:
+        file = self.folder / "fleet.servers.yml"
+        file.write_text(yaml.safe_dump({"plugin": "pgflex.migrate.servers", **config}), encoding="utf-8")
+        inventory, plugin = InventoryData(), Plugin()
+        plugin._cache = self.cache
+        plugin.parse(inventory, DataLoader(), str(file), cache=not refresh)
+        self.plugin = plugin
+        return inventory
+
+
+@pytest.fixture
+def world(arm: Any, tmp_path: Path) -> World:
+    return World(tmp_path, arm)
+
+
+def variables(inventory: InventoryData, host: str) -> dict[str, Any]:
+    found = inventory.get_host(host).get_vars()
+    templar = Templar(loader=DataLoader(), variables=found)
+    return dict(
+        templar.template({key: value for key, value in found.items() if key.startswith("pgflex") or key == "own"})
+    )
+
+
+def members(inventory: InventoryData, group: str) -> list[str]:
+    return [host.name for host in inventory.groups[group].get_hosts()]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("fleet.servers.yml", True),
+        ("pgflex_servers.yaml", True),
+        ("servers.yml", True),
+        ("servers.yml.bak", False),
+        ("hosts.yml", False),
+        ("servers.csv", False),
+    ],
+)
+def test_its_files(tmp_path: Path, name: str, expected: bool) -> None:
+    assert not InventoryModule().verify_file(str(tmp_path / name))
+    (tmp_path / name).write_text("plugin: pgflex.migrate.servers")
+    assert InventoryModule().verify_file(str(tmp_path / name)) is expected
+
+
+def test_a_csv_alone_asks_nobody(world: World) -> None:
+    world.write("pairs.csv", CSV)
+    inventory = world.parse({"pairs": {"file": "pairs.csv"}})
+    assert world.arm.requests == []
+    assert members(inventory, "paired") == ["a"]
+    assert variables(inventory, "a") == {
+        "pgflex": {
+            "source": {"resource_group": "shop-rg", "name": "a"},
+            "target": {"resource_group": "shop-rg", "name": "b"},
+            "databases": ["x", "y"],
+            "fleet": {},
+        },
+        "pgflex_servers": {
+            "source": {"resource_group": "shop-rg", "name": "a"},
+            "target": {"resource_group": "shop-rg", "name": "b"},
+        },
+        "pgflex_columns": {},
+    }
+
+
+def test_yaml_is_a_pairs_file_too(world: World) -> None:
+    world.write("pairs.yml", yaml.safe_dump([{"source": "g/a", "target": "g/b", "databases": ["My Shop"]}]))
+    assert variables(world.parse({"pairs": {"file": "pairs.yml"}}), "a")["pgflex"]["databases"] == ["My Shop"]
+
+
+def test_azure_is_asked_once_for_each_kind(world: World, sign_in: dict[str, str]) -> None:
+    world.azure_has(
+        *(single(f"s{number}", **{"pgflex-target": f"f{number}", "pgflex-wave": "1"}) for number in range(20)),
+        *(flexible(f"f{number}") for number in range(20)),
+        single("alone"),
+    )
+    inventory = world.parse(sign_in)
+    assert len(world.arm.requests) == 2
+    assert len(members(inventory, "paired")) == 20
+    assert members(inventory, "unpaired") == ["alone"]
+    alone = variables(inventory, "alone")
+    assert alone["pgflex_unpaired"] == "It has no tag pgflex-target."
+    assert alone["pgflex_servers"]["source"]["version"] == "11"
+    assert "pgflex" not in alone
+    groups = {name for name in inventory.groups if "s3" in members(inventory, name)}
+    assert groups == {
+        *("paired", "region_eastus", "size_small", "topology_public_to_public", "version_11", "wave_1"),
+    }
+
+
+def test_what_is_laid_under_every_host(world: World, sign_in: dict[str, str]) -> None:
+    world.azure_has(single("a", **{"pgflex-target": "b", "pgflex-mode": "offline"}), flexible("b"))
+    defaults = {
+        "mode": "online",
+        "source": {"user": "{{ pgflex_servers.source.administrator_login }}@a", "password": "{{ 'se' ~ 'cret' }}"},
+        "cutover": {"trigger": "automatic"},
+    }
+    made = variables(world.parse({**sign_in, "databases": ["{{ 'my' ~ 'shop' }}"], "defaults": defaults}), "a")[
+        "pgflex"
+    ]
+    assert (made["mode"], made["databases"], made["cutover"]) == ("offline", ["myshop"], {"trigger": "automatic"})
+    assert made["source"] == {
+        "user": "boss@a",
+        "password": "secret",
+        "type": "PostgreSQLSingleServer",
+        "subscription_id": SUBSCRIPTION,
+        "resource_group": "shop-rg",
+        "name": "a",
+    }
+
+
+def test_text_from_azure_is_no_template(world: World, sign_in: dict[str, str]) -> None:
+    tags = {"pgflex-target": "b", "note": EVIL, "pgflex-databases": "{{lookup('pipe','id')}}"}
+    world.azure_has(single("a", **tags), flexible("b"))
+    keyed = [{"key": "pgflex_servers.source.tags.note", "prefix": "note"}]
+    compose = {"own": "pgflex_servers.source.tags.note"}
+    found = variables(world.parse({**sign_in, "keyed_groups": keyed, "compose": compose}), "a")
+    assert found["own"] == found["pgflex_servers"]["source"]["tags"]["note"] == EVIL
+    assert found["pgflex"]["databases"] == ["{{lookup('pipe'", "'id')}}"]
+
+
+def test_text_of_a_pairs_file_is_no_template(world: World) -> None:
+    world.write("pairs.csv", CSV.replace("databases", "note").replace("x y", f'"{EVIL}"'))
+    assert variables(world.parse({"pairs": {"file": "pairs.csv"}}), "a")["pgflex_columns"] == {"note": EVIL}
+
+
+def test_constructed_groups_and_variables(world: World) -> None:
+    world.write("pairs.csv", CSV.replace("databases", "databases,Team").replace("x y", "x y,blue"))
+    config = {
+        "pairs": {"file": "pairs.csv"},
+        "compose": {"own": "pgflex.target.name | upper"},
+        "groups": {"big": "pgflex.databases | length > 1", "upper": "own == 'B'"},
+        "keyed_groups": [{"key": "pgflex_columns.team", "prefix": "team"}],
+    }
+    inventory = world.parse(config)
+    assert variables(inventory, "a")["own"] == "B"
+    assert members(inventory, "big") == members(inventory, "team_blue") == members(inventory, "upper") == ["a"]
+
+
+def test_strict_tells_what_can_not_be_composed(world: World) -> None:
+    world.write("pairs.csv", CSV)
+    config = {"pairs": {"file": "pairs.csv"}, "compose": {"own": "nobody.knows"}}
+    assert "own" not in variables(world.parse(config), "a")
+    with pytest.raises(AnsibleError, match="own"):
+        world.parse({**config, "strict": True})
+
+
+def test_the_cache_answers_the_same_question_only(world: World, sign_in: dict[str, str]) -> None:
+    found = (single("a", **{"pgflex-target": "b"}), flexible("b"))
+    config = {**sign_in, "cache": True}
+    world.azure_has(*found)
+    assert members(world.parse(config), "paired") == members(world.parse(config), "paired") == ["a"]
+    assert len(world.arm.requests) == 2
+    assert sign_in["secret"] not in str(world.cache)
+    world.azure_has(*found)
+    world.parse(config, refresh=True)
+    assert len(world.arm.requests) == 4
+    world.azure_has(*found)
+    world.parse({**config, "client_id": "44444444-4444-4444-4444-444444444444"})
+    assert len(world.arm.requests) == 6
+
+
+def test_all_subscriptions(world: World, sign_in: dict[str, str]) -> None:
+    world.arm.expect("GET", "/subscriptions", json={"value": [{"subscriptionId": SUBSCRIPTION, "state": "Enabled"}]})
+    world.azure_has(single("a", **{"pgflex-target": "b"}), flexible("b"))
+    given = {key: value for key, value in sign_in.items() if key != "subscription_id"}
+    assert members(world.parse({**given, "subscriptions": ["all"]}), "paired") == ["a"]
+
+
+def test_options_may_be_templates(world: World, monkeypatch: pytest.MonkeyPatch, sign_in: dict[str, str]) -> None:
+    monkeypatch.setenv("FLEET_SECRET", sign_in["secret"])
+    world.azure_has(single("a", **{"pgflex-target": "b"}), flexible("b"))
+    secret = "{{ lookup('env', 'FLEET_SECRET') }}"
+    config = {**sign_in, "secret": secret, "subscriptions": ["{{ '1' * 8 }}-1111-1111-1111-{{ '1' * 12 }}"]}
+    assert members(world.parse(config), "paired") == ["a"]
+
+
+def test_everything_that_is_wrong_is_told_at_once(world: World) -> None:
+    world.write("pairs.csv", CSV + "shop-rg,a,shop-rg,b,y\nshop-rg,,shop-rg,,z\n")
+    with pytest.raises(AnsibleParserError) as told:
+        world.parse({"pairs": {"file": "pairs.csv"}})
+    assert str(told.value).splitlines() == [
+        "4 problems with the pairs:",
+        "- pairs.csv, line 4: source is empty.",
+        "- pairs.csv, line 4: target is empty.",
+        "- a is there more than once.",
+        "- a and a migrate the database y from shop-rg/a to shop-rg/b more than once.",
+    ]
+
+
+def test_a_file_that_is_not_there(world: World) -> None:
+    with pytest.raises(
+        AnsibleParserError, match=r"1 problem with the pairs:\n- The pairs file .*no.csv can not be read"
+    ):
+        world.parse({"pairs": {"file": "no.csv"}})
+
+
+def test_wrong_options_are_told_before_anybody_is_asked(world: World, sign_in: dict[str, str]) -> None:
+    config = {**sign_in, "filters": {"include": [{"region": "mars"}]}, "pairs": {"colour": "red"}}
+    with pytest.raises(AnsibleParserError, match="2 problems"):
+        world.parse(config)
+    assert world.arm.requests == []
+
+
+def test_azures_refusal_is_told_without_the_secret(world: World, sign_in: dict[str, str]) -> None:
+    world.arm.fail_everything()
+    with pytest.raises(
+        AnsibleParserError, match=r"Failed to list the .* Servers of subscription 1.*AuthorizationFailed"
+    ) as told:
+        world.parse(sign_in)
+    assert sign_in["secret"] not in str(told.value)
+
+
+def test_half_a_sign_in_is_told(world: World) -> None:
+    with pytest.raises(AnsibleParserError, match="lacks"):
+        world.parse({"subscriptions": ["x"], "client_id": "y"})
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "expected"),
+    [
+        ({}, {"a": 1}, {"a": 1}),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}, {"a": {"b": 3, "c": 2}}),
+        ({"a": [1]}, {"a": [2]}, {"a": [2]}),
+        ({"a": {"b": 1}}, {"a": None}, {"a": None}),
+    ],
+)
+def test_laid_over(below: Any, above: Any, expected: Any) -> None:
+    assert laid_over(below, above) == expected
