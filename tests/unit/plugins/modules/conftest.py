@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 
 SUB = "/subscriptions/11111111-1111-1111-1111-111111111111"
@@ -179,3 +182,105 @@ def clock(arm: Any, monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr("time.sleep", made.sleep)
     monkeypatch.setattr("time.monotonic", made.monotonic)
     return made
+
+
+class Copies:
+    """The two servers of a direct copy as far as the modules look at them: the table of copies, and what is there."""
+
+    def __init__(self, programs: str) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+        self.prepared = True
+        self.free = True
+        self.version = {"shop-old": 150000, "shop-new": 160000}
+        self.answers: dict[str, list[tuple[Any, ...]]] = {
+            "FROM pg_database d WHERE": [("shop", "UTF8", "C", "C", "c", None, None, 1 << 20)],
+            "SELECT datname::text FROM pg_database": [("postgres",)],
+            "c.relkind IN ('r', 'p')": [self.table("orders")],
+            "SELECT n.nspname::text FROM pg_namespace": [("public",)],
+            "pg_extension e JOIN": [],
+            "pg_available_extensions": [("hstore",)],
+        }
+        self.refuse: dict[str, Exception] = {}
+        self.statements: list[str] = []
+        self.connections: list[Any] = []
+        self.args = {
+            "name": "shop-1",
+            "source": {"host": "shop-old", "user": "mover", "password": "Marker-Secret-4711"},
+            "target": {"host": "shop-new", "user": "mover", "password": "Marker-Secret-4711"},
+        }
+        self.programs = programs
+
+    @staticmethod
+    def table(name: str, *, readable: bool = True) -> tuple[Any, ...]:
+        return (1, "public", name, "r", "p", 8192, 1, readable, False, True, "d", True, None, [])
+
+    def add(
+        self, state: str, substate: str | None = None, *, mode: str = "online", reverse: Any = None, **values: Any
+    ) -> None:
+        step = {"Succeeded": "done", "WaitingForUserAction": "waiting"}.get(state, "rows")
+        row_state = {"WaitingForUserAction": "WaitingForCutoverTrigger"}.get(state, state)
+        row = {"name": "shop", "state": row_state, "step": step, "created": True, "counters": {"latency": 0}, **values}
+        settings = {"id": "0123456789", "jobs": 2}
+        self.rows.append(
+            ("shop-1", mode, state, substate, None, "shop-old:5432", None, None, None, False, [row], settings, reverse)
+        )
+
+    def connect(self, **arguments: Any) -> CopyConnection:
+        self.connections.append(CopyConnection(self, arguments["host"]))
+        return self.connections[-1]
+
+    def answer(self, text: str) -> list[tuple[Any, ...]]:
+        self.statements.append(text)
+        for part, error in self.refuse.items():
+            if part in text:
+                raise error
+        if "to_regclass('pgflex.copies')" in text:
+            return [(self.prepared,)]
+        if "FROM pgflex.copies ORDER BY" in text:
+            return self.rows
+        if "pg_try_advisory_lock" in text:
+            return [(self.free,)]
+        if "RETURNING cancel" in text:
+            return [(False, None)]
+        return next((rows for part, rows in self.answers.items() if part in text), [(0,)])
+
+    @property
+    def writes(self) -> list[str]:
+        words = ("CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE", "GRANT", "\nCREATE", "\nINSERT")
+        return [text for text in self.statements if text.startswith(words)]
+
+
+class CopyConnection:
+    closed = False
+
+    def __init__(self, copies: Copies, host: str) -> None:
+        self.copies = copies
+        self.info = SimpleNamespace(server_version=copies.version[host], parameter_status=lambda name: "UTF8")
+
+    def execute(self, statement: Any, values: Any = None) -> Any:
+        rows = self.copies.answer(statement.decode() if isinstance(statement, bytes) else statement)
+        return SimpleNamespace(fetchall=lambda: rows)
+
+    def transaction(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def close(self) -> None:
+        self.closed = True
+
+    def __enter__(self) -> CopyConnection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@pytest.fixture
+def copies(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Copies:
+    for program in ("pg_dump", "pg_restore", "psql"):
+        path = tmp_path / program
+        path.write_text("#!/bin/sh\necho pg_dump 16.1\n")
+        path.chmod(0o755)
+    found = Copies(str(tmp_path))
+    monkeypatch.setattr(psycopg, "connect", found.connect)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    return found
