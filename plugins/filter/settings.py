@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..module_utils._attempts import attempt, created, created_tags
 from ..module_utils._settings import connection_strings, derive, problems
+from ..module_utils._states import copy_result
 from ..plugin_utils.plain import plain
 
 
@@ -25,10 +27,30 @@ def _connection_strings(settings: Any) -> dict[str, str]:
     return connection_strings(plain(settings))
 
 
+def _attempt(rows: Any, name: str, attempts: int) -> dict[str, Any]:
+    return attempt(plain(rows), name, int(attempts))
+
+
+def _copy_result(copy: Any, label: str) -> dict[str, Any]:
+    return copy_result(plain(copy), label)
+
+
+def _created(history: Any) -> list[str]:
+    return created(plain(history))
+
+
+def _created_tags(databases: Any) -> dict[str, str]:
+    return created_tags(plain(databases))
+
+
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "settings": _derive,
             "settings_problems": _problems,
             "connection_strings": _connection_strings,
+            "attempt": _attempt,
+            "copy_result": _copy_result,
+            "created": _created,
+            "created_tags": _created_tags,
         }

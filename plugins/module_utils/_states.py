@@ -114,3 +114,23 @@ def next_interval(migration: dict[str, Any], elapsed: float, least: float, most:
         return least
     # A twentieth of what it took so far: at most 5 % of the time is lost by looking late.
     return min(most, max(least, elapsed / 20))
+
+
+def copy_result(copy: dict[str, Any], label: str) -> dict[str, Any]:
+    """A direct copy that its task has ended with, as the module watch tells of a migration of the service."""
+    if not copy:
+        return {"label": label, "outcome": "missing", "message": None, "history": [], "migration": None}
+    ready = ready_for_cutover(copy)
+    at = copy.get("updated_on") or copy.get("ended_on")
+    begun = {"at": copy.get("started_on"), "state": "InProgress", "substate": "MigratingData", "ready": False}
+    reached = {"at": at, "state": copy["state"], "substate": copy.get("substate"), "ready": ready}
+    outcome = {"Succeeded": "succeeded", "Canceled": "canceled", "Failed": "failed"}.get(copy["state"])
+    return {
+        "label": label,
+        "name": copy["name"],
+        "outcome": outcome or ("ready" if ready else "watching"),
+        "message": explain(copy) if outcome in ("failed", "canceled") else None,
+        "history": [begun, reached],
+        "ready_since": at if ready else None,
+        "migration": copy,
+    }

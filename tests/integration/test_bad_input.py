@@ -228,7 +228,7 @@ def test_a_migration_that_fails_says_why_and_how_to_go_on(pair: Pair, player: Pl
     assert done.code == 2 and "Traceback" not in done.output
     (error,) = re.findall(r"^fatal: .*$", done.output, re.MULTILINE)
     assert "603403" in error or "ollation" in error
-    assert "A new attempt needs another pgflex.migration_name." in error
+    assert "raise pgflex.attempts or give another pgflex.migration_name" in error
 
 
 def test_writers_at_the_cutover_stop_it_and_the_source_stays_open(pair: Pair, player: Player) -> None:
