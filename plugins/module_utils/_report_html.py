@@ -1,0 +1,154 @@
+# Copyright (c) 2026, the pgflex.migrate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A report as one page of HTML that needs nothing else. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+from ._report_hosts import details, state, verdict
+from ._report_style import SCRIPT, STYLE
+from ._report_text import ordered, side, summary
+from ._report_timeline import timeline
+from ._report_words import NOTHING, between, count, duration, escaped, minute, plural, second, size
+
+# As many hosts' details are open from the start.
+OPEN = 3
+COLUMNS = (
+    "Host",
+    "State",
+    "Source",
+    "Target",
+    "Databases",
+    "Mode",
+    "Engine",
+    "Started (UTC)",
+    "Duration",
+    "Copy, estimate",
+    "Downtime",
+    "Validation",
+    "Problem and remedy",
+)
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+# Whatever the names of databases hold: no browser loads or runs anything but what stands here.
+POLICY = f"default-src 'none'; style-src {_digest(STYLE)}; script-src {_digest(SCRIPT)}"
+
+
+def as_html(rows: list[dict[str, Any]], title: str, made_at: str) -> str:
+    rows = ordered(rows)
+    name = escaped(title)
+    head = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{escaped(POLICY)}">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta name="color-scheme" content="light dark"><title>{name}</title><style>{STYLE}</style></head>'
+    )
+    when = f'<time id="made-at" datetime="{escaped(made_at)}">{second(made_at)}</time>'
+    header = (
+        '<body><a class="skip" href="#fleet">To the table</a>'
+        f'<header><h1>{name}</h1><p class="soft">Made {when} UTC by pgflex.migrate. All times are UTC.</p></header>'
+    )
+    main = _summary(summary(rows)) + _fleet(rows, made_at) + _timeline(rows, made_at) + _hosts(rows)
+    return f"{head}\n{header}<main>{main}</main><script>{SCRIPT}</script></body></html>\n"
+
+
+def _summary(known: dict[str, Any]) -> str:
+    down = known["downtime"]
+    tiles = [("Migrations", count(known["hosts"]), plural(known["databases"], "database"))]
+    tiles += [(status.capitalize(), count(number), "") for status, number in known["statuses"].items()]
+    if known["rows"] is not None:
+        tiles.append(("Rows compared", count(known["rows"]), ""))
+    if known["bytes"] is not None:
+        tiles.append(("Data", size(known["bytes"]), ""))
+    if down:
+        spread = f"{duration(down['least'])} to {duration(down['most'])}, {plural(known['downtimes'], 'migration')}"
+        tiles.append(("Downtime, median", duration(down["median"]), spread))
+    if known["started_at"]:
+        end = second(known["ended_at"])
+        took = duration(between(known["started_at"], known["ended_at"]))
+        tiles.append(("From the first start to the last end", took, f"{second(known['started_at'])} to {end}"))
+    shown = "".join(
+        f"<div><dt>{name}</dt><dd>{value}{f'<small>{more}</small>' if more else ''}</dd></div>"
+        for name, value, more in tiles
+    )
+    return (
+        f'<section aria-labelledby="in-short"><h2 id="in-short">In short</h2><dl class="tiles">{shown}</dl></section>'
+    )
+
+
+def _fleet(rows: list[dict[str, Any]], made_at: str) -> str:
+    heads = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
+    body = "\n".join(_line(row, f"h{place}", made_at) for place, row in enumerate(rows))
+    return (
+        '<section aria-labelledby="all"><h2 id="all">All migrations</h2><div class="tools" id="tools"></div>'
+        '<div class="wide" role="region" aria-labelledby="all" tabindex="0"><table id="fleet" aria-labelledby="all">'
+        f"<thead><tr>{heads}</tr></thead><tbody>\n{body}</tbody></table></div></section>"
+    )
+
+
+def _line(row: dict[str, Any], anchor: str, made_at: str) -> str:
+    took = row["seconds"]
+    if took is None and row["status"] in ("running", "ready", "waiting"):
+        took = between(row["started_at"], made_at)
+    said = " ".join(part for part in (row["message"], f"({row['failed_task']})" if row["failed_task"] else "") if part)
+    remedy = f'<span class="remedy">{escaped(row["remedy"])}</span>' if row["remedy"] else ""
+    cells = [
+        _cell(state(row)),
+        _cell(escaped(side(row["source"]))),
+        _cell(escaped(side(row["target"]))),
+        _cell(escaped(", ".join(map(str, row["databases"])))),
+        _cell(escaped(row["mode"])),
+        _cell(_engine(row)),
+        _cell(minute(row["started_at"]) if row["started_at"] else NOTHING, row["started_at"] or " "),
+        _number(took),
+        _compared(row),
+        _number(row["downtime_seconds"]),
+        _cell(verdict(row)),
+        f'<td class="said">{escaped(said)}{remedy}</td>',
+    ]
+    link = f'<a href="#{anchor}">{escaped(row["host"])}</a>'
+    return f'<tr data-s="{escaped(row["status"])}"><th scope="row">{link}</th>{"".join(cells)}</tr>'
+
+
+def _cell(content: str, value: str = "") -> str:
+    key = f' data-v="{escaped(value)}"' if value else ""
+    return f"<td{key}>{content}</td>"
+
+
+def _number(seconds: float | None) -> str:
+    key = f' data-v="{seconds}"' if seconds is not None else ""
+    return f'<td class="n"{key}>{duration(seconds)}</td>'
+
+
+def _compared(row: dict[str, Any]) -> str:
+    copied, expected = row["copy_seconds"], row["estimate_seconds"]
+    about = f"<br><span class=soft>est. {duration(expected)}</span>" if expected is not None else ""
+    key = f' data-v="{copied}"' if copied is not None else ""
+    return f'<td class="n"{key}>{duration(copied)}{about}</td>'
+
+
+def _engine(row: dict[str, Any]) -> str:
+    if row["engine"] not in ("", "service"):
+        return escaped(row["engine"])
+    return escaped(f"{row['generation']} service" if row["generation"] else "")
+
+
+def _timeline(rows: list[dict[str, Any]], made_at: str) -> str:
+    drawn = timeline(rows, made_at)
+    if not drawn:
+        return ""
+    return f'<section aria-labelledby="over-time"><h2 id="over-time">Over time</h2>{drawn}</section>'
+
+
+def _hosts(rows: list[dict[str, Any]]) -> str:
+    shown = "\n".join(details(row, f"h{place}", opened=len(rows) <= OPEN) for place, row in enumerate(rows))
+    return f'<section aria-labelledby="each"><h2 id="each">Each migration</h2>{shown}</section>'

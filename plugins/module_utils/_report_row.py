@@ -1,0 +1,257 @@
+# Copyright (c) 2026, the pgflex.migrate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a report holds of one host, from the facts that the roles left and from what Azure still knows. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._estimate import base_copy_seconds
+from ._report_changes import changes
+from ._report_words import between, masked, moment
+from ._settings import connection_strings
+from ._states import explain, final, waits_for
+
+SIDE = ("name", "host", "type", "resource_group", "version")
+# The order in which a reader wants them: first what asks for somebody.
+STATUSES = ("failed", "differs", "waiting", "ready", "running", "canceled", "not started", "succeeded")
+AGAIN = "Run again when that is mended: what is done stays done."
+COMPARE = "See what differs below. The source is unchanged; once it is mended, -e validate_again=true compares again."
+RETRY = "Then run again with another pgflex.migration_name: the service takes each name once."
+NEW_NAME = "Remove the cause and run again with another pgflex.migration_name: the service takes each name once."
+WAYS = {
+    "WaitingForLogicalReplicationSetupRequestOnSourceDB": "Set pgflex.allow_source_restart to true and run again.",
+    "WaitingForTargetDBOverwriteConfirmation": "Set pgflex.overwrite to true and run again, or cancel the migration.",
+    "WaitingForDBsToMigrateSpecification": "Name pgflex.databases and run again.",
+    "WaitingForDataMigrationScheduling": "Run again.",
+    "WaitingForDataMigrationWindow": "It goes on by itself when its window opens.",
+}
+# Type of each key of a row, in the order in which the JSON has them; the module report documents them.
+TYPES = {
+    "host": "str",
+    "status": "str",
+    "outcome": "str",
+    "message": "str",
+    "remedy": "str",
+    "failed_task": "str",
+    "migration_name": "str",
+    "migration_id": "str",
+    "state": "str",
+    "substate": "str",
+    "source": "dict",
+    "target": "dict",
+    "databases": "list",
+    "mode": "str",
+    "option": "str",
+    "generation": "str",
+    "engine": "str",
+    "states": "list",
+    "progress": "list",
+    "service_validation": "dict",
+    "started_at": "str",
+    "ended_at": "str",
+    "seconds": "float",
+    "copy_seconds": "float",
+    "estimate_seconds": "float",
+    "read_only_since": "str",
+    "finished_at": "str",
+    "downtime_seconds": "float",
+    "bytes": "int",
+    "rows": "int",
+    "validation": "dict",
+    "validated_at": "str",
+    "preflight": "dict",
+    "topology": "dict",
+    "changes": "list",
+    "connection_strings": "dict",
+    "seen_at": "str",
+}
+_BLANK: dict[str, Any] = {"str": "", "list": [], "dict": {}, "int": None, "float": None}
+EMPTY: dict[str, Any] = {name: _BLANK[kind] for name, kind in TYPES.items()} | {"status": "not started"}
+ROW: dict[str, Any] = {
+    name: {"type": kind}
+    | ({"elements": "str" if name == "databases" else "dict"} if kind == "list" else {})
+    | ({"required": True} if name == "host" else {})
+    for name, kind in TYPES.items()
+}
+
+
+def complete(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with every key, as files of this version have it; null counts as left out."""
+    return EMPTY | {key: value for key, value in row.items() if key in EMPTY and value is not None}
+
+
+def row_of(facts: dict[str, Any], host: str) -> dict[str, Any]:
+    """The host's row; `facts` are settings, migration, result, states, cutover, validation, preflight, topology,
+    failure, restored and secrets, each as its role left it, and absent where it did not come so far.
+    """
+    settings, migration = facts.get("settings") or {}, facts.get("migration") or {}
+    row = EMPTY | _identity(settings, migration, host) | _progress(facts, migration)
+    row |= _times(row, facts, settings)
+    row |= _validated(facts, settings)
+    row["bytes"] = _bytes(settings, row["validation"])
+    row["estimate_seconds"] = None if row["bytes"] is None else round(base_copy_seconds(row["bytes"] / 1e9), 1)
+    row["preflight"] = facts.get("preflight") or {}
+    row["topology"] = _topology(facts.get("topology") or {})
+    failure = facts.get("failure") or {}
+    row["status"] = _status(row, failure)
+    row["message"], row["remedy"] = _problem(row, failure, migration)
+    row["failed_task"] = failure.get("task") or ""
+    row["changes"] = changes(row, facts)
+    clean: dict[str, Any] = masked(row, _secrets(facts))
+    return clean
+
+
+def _secrets(facts: dict[str, Any]) -> list[str]:
+    settings = facts.get("settings") or {}
+    named = [(settings.get(side) or {}).get("password") for side in ("source", "target")]
+    named += [(settings.get("app") or {}).get("client_secret"), *(facts.get("secrets") or [])]
+    return [str(secret) for secret in named if secret]
+
+
+def _identity(settings: dict[str, Any], migration: dict[str, Any], host: str) -> dict[str, Any]:
+    source, target = settings.get("source") or {}, settings.get("target") or {}
+    ready = (target.get("connection") or {}).get("host") and settings.get("databases")
+    return {
+        "host": host,
+        "migration_name": settings.get("migration_name") or migration.get("name") or "",
+        "migration_id": migration.get("migration_id") or "",
+        "source": {key: source[key] for key in SIDE if source.get(key)},
+        "target": {key: target[key] for key in SIDE if target.get(key)},
+        "databases": list(settings.get("databases") or []),
+        "mode": settings.get("mode") or "",
+        "option": settings.get("option") or "",
+        "generation": settings.get("generation") or "",
+        "engine": settings.get("engine") or "service",
+        "connection_strings": connection_strings(settings) if ready else {},
+    }
+
+
+def _progress(facts: dict[str, Any], migration: dict[str, Any]) -> dict[str, Any]:
+    result = facts.get("result") or {}
+    return {
+        "outcome": result.get("outcome") or "",
+        "message": result.get("message") or "",
+        "state": migration.get("state") or "",
+        "substate": migration.get("substate") or "",
+        "states": list(facts.get("states") or []),
+        "progress": list(migration.get("databases") or []),
+        "service_validation": migration.get("validation") or {},
+    }
+
+
+def _times(row: dict[str, Any], facts: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    cutover = facts.get("cutover") or {}
+    read_only = cutover.get("read_only_since") or facts.get("read_only_since") or ""
+    begun = [item["started_on"] for item in row["progress"] if moment(item.get("started_on"))]
+    done = [item["ended_on"] for item in row["progress"] if moment(item.get("ended_on"))]
+    seen = [state["at"] for state in row["states"]]
+    started = min(begun, key=_when, default=seen[0] if seen else "")
+    ended = ""
+    if final(row):
+        ended = max(done, key=_when, default=cutover.get("finished_at") or (seen[-1] if seen else ""))
+    online = settings.get("mode") == "online"
+    # The source of an offline migration is at rest from the beginning, whether this run saw that or not.
+    down = between(read_only, cutover.get("finished_at")) if online else between(read_only or started, ended)
+    return {
+        "started_at": started,
+        "ended_at": ended,
+        "seconds": between(started, ended),
+        "copy_seconds": copying(row["states"]),
+        "read_only_since": read_only,
+        "finished_at": cutover.get("finished_at") or "",
+        "downtime_seconds": down,
+    }
+
+
+def _when(text: str) -> float:
+    found = moment(text)
+    return found.timestamp() if found else 0.0
+
+
+def copying(states: list[dict[str, Any]]) -> float | None:
+    """Seconds of the base copy, from the first state that copies to the one after it."""
+    for index, state in enumerate(states[:-1]):
+        if state["substate"] == "MigratingData":
+            return between(state["at"], states[index + 1]["at"])
+    return None
+
+
+def _validated(facts: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    found = facts.get("validation") or {}
+    tags = (settings.get("target") or {}).get("tags") or {}
+    return {
+        "validation": found,
+        "rows": found.get("rows"),
+        "validated_at": tags.get(settings.get("validated_tag") or "", ""),
+    }
+
+
+def _bytes(settings: dict[str, Any], validation: dict[str, Any]) -> int | None:
+    size_gb = (settings.get("watched") or {}).get("size_gb")
+    known = validation.get("bytes")
+    return int(size_gb * 1e9) if size_gb else int(known) if known is not None else None
+
+
+def _topology(found: dict[str, Any]) -> dict[str, Any]:
+    if not found:
+        return {}
+    return {
+        "name": found.get("name"),
+        "title": found.get("title"),
+        "custom_dns": bool(found.get("custom_dns")),
+        "source_access": (found.get("source") or {}).get("access"),
+        "target_access": (found.get("target") or {}).get("access"),
+        "migrates_from": (found.get("migrates_from") or {}).get("description"),
+        "missing": [item["message"] for item in found.get("missing") or []],
+    }
+
+
+def _status(row: dict[str, Any], failure: dict[str, Any]) -> str:
+    if row["validation"].get("equal") is False:
+        return "differs"
+    if row["state"] == "Canceled" or row["outcome"] == "canceled":
+        return "canceled"
+    if row["state"] in ("Failed", "ValidationFailed") or row["outcome"] == "failed":
+        return "failed"
+    if row["outcome"] == "waiting" or (not row["outcome"] and waits_for(row)):
+        return "waiting"
+    if row["outcome"] in ("timeout", "watching"):
+        return "running"
+    if failure:
+        return "failed"
+    if row["state"] == "Succeeded":
+        return "succeeded"
+    if row["outcome"] == "ready" or row["substate"] == "WaitingForCutoverTrigger":
+        return "ready"
+    return "running" if row["state"] else "not started"
+
+
+def _problem(row: dict[str, Any], failure: dict[str, Any], migration: dict[str, Any]) -> tuple[str, str]:
+    """(sentence, what to do) of what keeps the host from its end."""
+    status, said = row["status"], row["message"] or failure.get("message") or ""
+    if status == "differs":
+        return row["validation"].get("summary") or "Source and target differ.", COMPARE
+    if status in ("failed", "canceled") and row["state"] in ("Failed", "ValidationFailed", "Canceled"):
+        message = row["message"] or explain(migration)
+        return message, _finding_remedy(row, message) or NEW_NAME
+    if status == "failed":
+        message = failure.get("message") or said
+        after = "The migration succeeded; after it: " if row["state"] == "Succeeded" else ""
+        return f"{after}{message}", failure.get("hint") or _finding_remedy(row, message) or AGAIN
+    if status == "waiting":
+        reason = waits_for(row)
+        return (f"It waits for {reason[1]}." if reason else said), WAYS.get(row["substate"], AGAIN)
+    if status == "ready":
+        return said, "Run the playbook pgflex.migrate.cutover within 72 hours, or cancel the migration."
+    return said, "Run again to go on watching." if status == "running" else ""
+
+
+def _finding_remedy(row: dict[str, Any], message: str) -> str:
+    """What the preflight said about the same thing: the service's errors name the same numbers."""
+    for finding in row["preflight"].get("findings") or []:
+        if (finding.get("code") and str(finding["code"]) in message) or finding["message"] in message:
+            return f"{finding['remedy']} {RETRY if row['state'] else AGAIN}"
+    return ""
