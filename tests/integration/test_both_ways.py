@@ -68,6 +68,7 @@ FLEX = {
     "user": "pgadmin",
     "password": PASSWORD,
 }
+COPY = {"name": "ways", "source": SOURCE, "target": FLEX}
 SOURCE_ID = f"{SCOPE}/providers/Microsoft.DBforPostgreSQL/servers/ways-single"
 TAGS = {
     "resource_id": f"{SCOPE}/providers/Microsoft.DBforPostgreSQL/flexibleServers/shop-flex",
@@ -256,6 +257,13 @@ MIGRATING = [
     Case("cancel_none", "migration_cancel", {**ONE, "name": "nope"}, fails=True),
     Case("validated", "data_validation", {"source": SOURCE, "target": FLEX, "databases": ["shop"]}),
     Case("validation_none", "data_validation", {"source": SOURCE, "target": FLEX, "databases": ["nope"]}, fails=True),
+    Case("copies_none", "direct_copy_info", {"target": FLEX}),
+    Case("copy_none", "direct_copy", {**COPY, "databases": ["nope"]}, fails=True),
+    Case("copy_absent", "direct_copy", {**COPY, "state": "absent"}),
+    Case("copy_planned", "direct_copy", {**COPY, "databases": ["shop"], "overwrite": True}, check=True),
+    Case("copy_cut_over", "direct_copy_cutover", COPY, fails=True),
+    Case("copy_canceled", "direct_copy_cancel", COPY, fails=True),
+    Case("copy_reversed", "direct_copy_reverse", {**COPY, "action": "end"}, fails=True),
     Case("migration_deleted", "migration", {**ONE, "state": "absent"}),
 ]
 CASES = [*MANAGEMENT, *MIGRATING]

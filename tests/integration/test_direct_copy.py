@@ -413,6 +413,36 @@ def test_online_killed_at_any_moment_goes_on(servers, step):
     nothing_left(source)
 
 
+@pytest.mark.parametrize("place", ["_copy_cutover.each", "_copy_end.Cutover._tidy"])
+def test_a_cutover_killed_in_its_middle_goes_on(servers, place):
+    ok(copy(servers, mode="online"))
+    args = checked(direct_copy_cutover, arguments(servers, programs=str(client_programs(servers[1].major))))
+    module, _dot, name = place.partition(".")
+    script = (
+        "import json, os, sys;"
+        "from ansible_collections.pgflex.migrate.plugins.modules import direct_copy_cutover as m;"
+        f"from ansible_collections.pgflex.migrate.plugins.module_utils import {module} as part;"
+        "from ansible_collections.pgflex.migrate.plugins.module_utils._base import Runtime;"
+        f"path = '{name}'.split('.'); name = path[-1];"
+        "owner = getattr(part, path[0]) if len(path) == 2 else part;"
+        "before = getattr(owner, name);"
+        "setattr(owner, name, lambda *given: (before(*given) if name == 'each' else None, os._exit(9)));"
+        "m.MODULE(Runtime(params=json.load(sys.stdin))).run()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".build" / "collections")}
+    with writing(servers[0]) as acknowledged:
+        time.sleep(0.3)
+        done = subprocess.run([sys.executable, "-c", script], input=json.dumps(args).encode(), env=environment)
+    assert done.returncode == 9
+    result = ok(cut_over(servers))
+    assert result["changed"] and result["copy"]["state"] == "Succeeded"
+    assert not ok(cut_over(servers))["changed"]
+    assert set(acknowledged) <= set(keys_of(servers[1]))
+    assert_equal(servers)
+    for cluster in servers:
+        nothing_left(cluster)
+
+
 def test_a_killed_copy_can_be_canceled_and_leaves_nothing(servers):
     kill_at(servers, ["rows", "late indexes"], mode="online")
     canceled = ok(run(direct_copy_cancel, servers, drop=True))
