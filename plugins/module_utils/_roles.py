@@ -196,7 +196,7 @@ class RolesCopy:
         created = sorted({step.role for step in steps if step.part == CREATED})
         plans = {database: plan for database, plan in self.plans.items() if database in parts}
         joined = [_row(None, step.text) for step in steps if step.part == GRANTED]
-        grants = [_row(database, sql) for database, plan in plans.items() for sql in plan.grants]
+        grants = [_row(database, sql) for database, plan in plans.items() for sql in plan.grant_statements]
         return {
             "created": created,
             "altered": sorted({step.role for step in steps if step.part == ALTERED}),
@@ -218,7 +218,7 @@ class RolesCopy:
         """All that is to be sent but for passwords, by database; what has to do with none is under `roles`."""
         found = {"roles": [step.text for step in self.steps]}
         for database, plan in self.plans.items():
-            found[f"database {database}"] = [*self._moves(database), *plan.grants, *plan.defaults]
+            found[f"database {database}"] = [*self._moves(database), *plan.grant_statements, *plan.defaults]
         return {part: statements for part, statements in found.items() if statements}
 
 

@@ -28,6 +28,11 @@ PIECES: dict[str, tuple[tuple[int, str], ...]] = {
         (160000, "bool_or(a.inherit_option), bool_or(a.set_option)"),
         (0, "bool_or(m.rolinherit), true"),
     ),
+    # From 16 on who makes a role becomes a member of it by himself, with nothing but the right to pass it on.
+    "membership_where": (
+        (160000, "NOT (a.grantor = 10 AND a.admin_option AND NOT a.inherit_option AND NOT a.set_option)"),
+        (0, "true"),
+    ),
     "membership_with": ((160000, "WITH ADMIN {admin}, INHERIT {inherit}, SET {set}"), (0, "{admin_option}")),
     "may_become": ((160000, "SET"), (0, "MEMBER")),
     "join": ((160000, " WITH INHERIT TRUE, SET TRUE"), (0, "")),
@@ -107,7 +112,7 @@ HASHES = "SELECT rolname::text, rolpassword FROM pg_authid WHERE rolpassword IS 
 MEMBERS = """
 SELECT g.rolname::text, m.rolname::text, bool_or(a.admin_option), {membership_options}
   FROM pg_auth_members a JOIN pg_roles g ON g.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
- GROUP BY g.rolname, m.rolname"""
+ WHERE {membership_where} GROUP BY g.rolname, m.rolname"""
 SETTINGS = """
 SELECT r.rolname::text, coalesce(d.datname::text, ''), unnest(s.setconfig)
   FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase"""

@@ -47,14 +47,28 @@ class Move:
         return identifier(self.owner)
 
 
+@dataclass(frozen=True)
+class Grant:
+    """A privilege given or taken away. `actor` is the owner: whoever else does it may get recorded as the grantor."""
+
+    sql: str
+    actor: str
+    schema: str | None = None
+    """The schema that the object is in, quoted; of what is in none, the first to be granted, None."""
+
+
 @dataclass
 class DatabasePlan:
     """What one database's objects need; `acting` are the roles on whose behalf it has to be done."""
 
     moves: list[Move] = field(default_factory=list)
-    grants: list[str] = field(default_factory=list)
+    grants: list[Grant] = field(default_factory=list)
     defaults: list[str] = field(default_factory=list)
     acting: set[str] = field(default_factory=set)
+
+    @property
+    def grant_statements(self) -> list[str]:
+        return [grant.sql for grant in self.grants]
 
     def __bool__(self) -> bool:
         return bool(self.moves or self.grants or self.defaults)
@@ -76,20 +90,31 @@ class GrantPlanner:
     exact: bool
     plan: DatabasePlan = field(default_factory=DatabasePlan)
     moved: dict[str, str] = field(default_factory=dict)
+    containers: dict[str, str] = field(default_factory=dict)
+    """Owners of schemas."""
+    schemas: dict[str, str | None] = field(default_factory=dict)
+    """By table."""
 
-    def objects(self, source: Iterable[Thing], target: Mapping[tuple[str, str], Thing]) -> None:
-        containers = {row.sql: row.owner for row in target.values() if row.kind == "schema"}
+    def objects(self, found: Iterable[Thing], target: Mapping[tuple[str, str], Thing]) -> None:
+        source = {(row.kind, row.key): row for row in found}
+        if self.exact:
+            # Columns on which the source grants nothing are not among what it has.
+            tables_there = {row.sql for row in source.values() if BY_NAME[row.kind].default == "r"}
+            bare = [row for row in target.values() if row.kind == "column" and row.sql in tables_there]
+            source = {**{(row.kind, row.key): replace(row, grants={}) for row in bare}, **source}
+        self.containers |= {row.sql: row.owner for row in target.values() if row.kind == "schema"}
         tables = {row.sql: row for row in target.values() if BY_NAME[row.kind].default == "r"}
+        self.schemas |= {row.sql: row.inside for row in tables.values()}
         # Owners of tables are settled before those of what follows them.
-        for ours in sorted(source, key=lambda row: row.follows is not None):
+        for ours in sorted(source.values(), key=lambda row: row.follows is not None):
             theirs = target.get((ours.kind, ours.key))
             if theirs is None and ours.kind == "column" and (table := tables.get(ours.sql)):
                 # A table that grants nothing on columns yet.
                 theirs = replace(table, kind="column", follows=table.sql, inside=ours.inside, untouched=True, grants={})
             if theirs:
-                self._object(ours, theirs, containers)
+                self._object(ours, theirs)
 
-    def _object(self, ours: Thing, theirs: Thing, containers: Mapping[str, str]) -> None:
+    def _object(self, ours: Thing, theirs: Thing) -> None:
         if self._changed_public(ours):
             if self.names.of(ours.owner) != theirs.owner or dict(ours.grants) != dict(theirs.grants):
                 self._skip("owner and privileges of the schema public", OF_PUBLIC_SCHEMA)
@@ -98,7 +123,7 @@ class GrantPlanner:
         if owner != theirs.owner and not theirs.follows:
             self.moved[theirs.sql] = owner
             # Where the new owner may not make objects, the schema's owner lends him the right.
-            self.plan.acting |= {containers.get(theirs.inside or "", owner)} & self.able
+            self.plan.acting |= {self.containers.get(theirs.inside or "", owner)} & self.able
         self.plan.grants += self._differences(ours, theirs, owner)
 
     def _changed_public(self, ours: Thing) -> bool:
@@ -130,7 +155,7 @@ class GrantPlanner:
     def _unable(self, role: str) -> str:
         return f"{self.names.target.user} can not act for {role} at the target"
 
-    def _differences(self, ours: Thing, theirs: Thing, owner: str) -> Iterator[str]:
+    def _differences(self, ours: Thing, theirs: Thing, owner: str) -> Iterator[Grant]:
         wanted, there = self._wanted(ours.grants, owner), self._there(theirs.grants, owner)
         kind = BY_NAME[ours.kind]
         on = f"{word(kind.grant, self.names.target.version)} {theirs.sql}"
@@ -143,9 +168,13 @@ class GrantPlanner:
                     f"{', '.join(privileges)} on {ours.on}",
                 )
                 continue
-            self.plan.acting |= {owner} & self.able
+            self.plan.acting |= {owner, self.containers.get(self._schema_of(theirs) or "", owner)} & self.able
             listed = ", ".join(f"{privilege}{columns}" for privilege in privileges)
-            yield statement(verb, listed, f"ON {on}", owner if grantee == OWNER else grantee, option)
+            sql = statement(verb, listed, f"ON {on}", owner if grantee == OWNER else grantee, option)
+            yield Grant(sql, owner if owner in self.able else self.names.target.user, self._schema_of(theirs))
+
+    def _schema_of(self, thing: Thing) -> str | None:
+        return self.schemas.get(thing.sql) if thing.kind == "column" else thing.inside
 
     def _may(self, theirs: Thing, owner: str, privileges: list[str]) -> bool:
         user = self.names.target.user
@@ -162,12 +191,14 @@ class GrantPlanner:
         return found
 
     def _there(self, grants: Grants, owner: str) -> dict[tuple[str, str], bool]:
+        """Those of the target when the object is the owner's; what he was granted before is added to his own."""
         unknown = self._apart(MAINTAIN_SINCE)
-        return {
-            (grantee, privilege): option
-            for (grantee, privilege), option in grants.items()
-            if grantee != owner and not (privilege == "MAINTAIN" and unknown)
-        }
+        found: dict[tuple[str, str], bool] = {}
+        for (name, privilege), option in grants.items():
+            if not (privilege == "MAINTAIN" and unknown):
+                key = (OWNER if name == owner else name, privilege)
+                found[key] = option or found.get(key, False)
+        return found
 
     def _unknown(self, privilege: str, name: str) -> bool:
         if privilege != "MAINTAIN" or not self._apart(MAINTAIN_SINCE):
@@ -193,8 +224,7 @@ class GrantPlanner:
         for (grantee, privilege), option in sorted(wanted.items()):
             known = there.get((grantee, privilege))
             if (known is None or (option and not known)) and self._can_be_granted_to(grantee, privilege, on):
-                # An owner can always pass his privileges on.
-                changes.setdefault(("GRANT", grantee, option and grantee != OWNER), []).append(privilege)
+                changes.setdefault(("GRANT", grantee, option), []).append(privilege)
         for (verb, grantee, about_option), privileges in changes.items():
             yield verb, grantee, privileges, about_option
 

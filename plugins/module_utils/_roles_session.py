@@ -32,7 +32,7 @@ from ._roles_catalog import (
     piece,
     thing,
 )
-from ._roles_grants import DatabasePlan, DefaultsKey, Move
+from ._roles_grants import DatabasePlan, DefaultsKey, Grant, Move
 from ._roles_password import MD5, SCRAM
 from ._roles_plan import CREATED, Step
 
@@ -45,6 +45,13 @@ LARGE_OBJECTS_AT_ONCE = 5000
 # With these a server says that a statement is not for this user, or not for this version of it.
 REFUSALS = frozenset({"0A000", "0LP01", "22023", "2F003", "42501", "42602", "42704", "42939", "55P02"})
 FORBIDDEN = "42501"
+
+DATABASE_LENDER = """
+SELECT has_database_privilege(%s::name, d.oid, 'CREATE'), pg_get_userbyid(d.datdba)::text
+  FROM pg_database d WHERE d.datname = current_database()"""
+SCHEMA_LENDER = """
+SELECT has_schema_privilege(%s::name, n.oid, %s), pg_get_userbyid(n.nspowner)::text
+  FROM pg_namespace n WHERE n.oid = %s::regnamespace::oid"""
 
 Things = dict[tuple[str, str], Thing]
 
@@ -93,8 +100,8 @@ def read_roles(server: Server, connection: psycopg.Connection[Any]) -> Roles:
             hashes_known=bool(hashes_known),
         )
         found.roles = {row[0]: Role.of(row, hashes.get(row[0])) for row in ask(ROLES)}
-        options = piece("membership_options", version)
-        members = ask(MEMBERS.format(membership_options=options))
+        pieces = {name: piece(name, version) for name in ("membership_options", "membership_where")}
+        members = ask(MEMBERS.format(**pieces))
         found.members = {(group, member): Membership(*row) for group, member, *row in members}
         for role, database, setting in ask(SETTINGS):
             name, _sign, value = setting.partition("=")
@@ -208,19 +215,29 @@ class Work:
         self.server = server
         self.connection = connection
         self.target = target
+        self.actor = target.user
 
-    def do(self, sql: str) -> None:
+    def do(self, sql: str, actor: str | None = None) -> None:
         with sql_errors(self.server, f"do {sql!r} in the database {self.connection.info.dbname}"):
+            self._act_as(actor or self.target.user)
             self.connection.execute(sql.encode())
 
     def apply(self, plan: DatabasePlan) -> None:
         with self.connection.transaction():
             joined = self._join(plan.acting)
             self._move(plan.moves)
-            for sql in (*plan.grants, *plan.defaults):
+            self._grant(plan.grants)
+            for sql in plan.defaults:
                 self.do(sql)
             for role in joined:
                 self.do(f"REVOKE {identifier(role)} FROM CURRENT_USER")
+
+    def _act_as(self, role: str) -> None:
+        """A superuser is recorded as the owner anyway."""
+        if role != self.actor and not self.target.superuser:
+            mine = role == self.target.user
+            self.connection.execute(f"SET LOCAL ROLE {'NONE' if mine else identifier(role)}".encode())
+            self.actor = role
 
     def _join(self, acting: Iterable[str]) -> list[str]:
         able: Mapping[str, bool] = dict(memberships(self.connection))
@@ -236,27 +253,46 @@ class Work:
         for kind in containers:
             self._move_together([move for move in moves if move.thing.kind == kind])
 
+    def _grant(self, grants: list[Grant]) -> None:
+        """Schemas first: on what is in them nobody who may not use them can grant anything, not even its owner."""
+        lent: dict[tuple[str, str], str] = {}
+        for grant in sorted(grants, key=lambda grant: grant.schema is not None):
+            if grant.schema and not self.target.superuser and (grant.schema, grant.actor) not in lent:
+                has, lender = self._lender(SCHEMA_LENDER, [grant.actor, "USAGE", grant.schema])
+                if not has:
+                    self.do(f"GRANT USAGE ON SCHEMA {grant.schema} TO {identifier(grant.actor)}", lender)
+                    lent[grant.schema, grant.actor] = lender
+            self.do(grant.sql, grant.actor)
+        for (schema, actor), lender in lent.items():
+            self.do(f"REVOKE USAGE ON SCHEMA {schema} FROM {identifier(actor)}", lender)
+
+    def _lender(self, sql: str, values: list[str]) -> tuple[bool, str]:
+        """Whether a role has a right, and who can lend it to him."""
+        with sql_errors(self.server, f"see what {values[0]} may do"):
+            ((has, owner),) = self.connection.execute(sql.encode(), values).fetchall()
+        # The owner of a database is no real member of pg_database_owner, and need not be.
+        return bool(has), self.target.user if PLATFORM.match(owner) else str(owner)
+
     def _move_together(self, moves: list[Move]) -> None:
-        lent: dict[tuple[str, str], None] = {}
+        lent: dict[tuple[str, str, str], None] = {}
         for move in moves:
             lack = None if self.target.superuser else self._lacks(move)
             if lack:
-                self.do(f"GRANT CREATE ON {lack} TO {move.quoted}")
-                lent[lack, move.quoted] = None
+                self.do(f"GRANT CREATE ON {lack[0]} TO {move.quoted}", lack[1])
+                lent[(*lack, move.quoted)] = None
             self.do(move.sql(self.target.version))
         # Before what holds the objects moves: taken from its new owner, it would be his own right.
-        for on, owner in lent:
-            self.do(f"REVOKE CREATE ON {on} FROM {owner}")
+        for on, lender, owner in lent:
+            self.do(f"REVOKE CREATE ON {on} FROM {owner}", lender)
 
-    def _lacks(self, move: Move) -> str | None:
-        """Where PostgreSQL wants that a new owner may make objects and he may not, so that the right is lent to him."""
+    def _lacks(self, move: Move) -> tuple[str, str] | None:
+        """Where PostgreSQL wants that a new owner may make objects and he may not, and who can lend him the right."""
         if move.thing.kind == "schema":
-            sql, values = "has_database_privilege(%s::name, current_database(), 'CREATE')", [move.owner]
             on = f"DATABASE {identifier(self.connection.info.dbname)}"
+            has, lender = self._lender(DATABASE_LENDER, [move.owner])
         elif move.thing.inside:
-            sql = "has_schema_privilege(%s::name, %s::regnamespace::oid, 'CREATE')"
-            values, on = [move.owner, move.thing.inside], f"SCHEMA {move.thing.inside}"
+            on = f"SCHEMA {move.thing.inside}"
+            has, lender = self._lender(SCHEMA_LENDER, [move.owner, "CREATE", move.thing.inside])
         else:
             return None
-        ((has,),) = self.connection.execute(f"SELECT {sql}".encode(), values).fetchall()
-        return None if has else on
+        return None if has else (on, lender)
