@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What awx/ says, as AWX gets it: load.yml runs against a stand-in for the collection awx.awx that writes calls down."""
+"""What awx/ says, as AWX gets it: load.yml runs against a stand-in for awx.awx that writes calls down."""
 
 from __future__ import annotations
 
