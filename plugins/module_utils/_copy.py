@@ -17,7 +17,7 @@ from ._copy_checks import Plan, check_online, make_plan
 from ._copy_job import Job, Options, end_workers
 from ._copy_ledger import Canceled, Copy, DatabaseCopy, Ledger, now
 from ._copy_offline import copy_offline
-from ._copy_online import OnlineCopy, clean_source
+from ._copy_online import STEPS, OnlineCopy, clean_source
 from ._errors import ModuleFailure
 from ._postgres import Server, connect, load_psycopg, one_line
 
@@ -75,13 +75,13 @@ class Engine:
         names = list(dict.fromkeys(self.params["databases"]))
         if not names:
             raise ModuleFailure("The option databases is empty: there is nothing to copy.", code="NoDatabases")
-        todo = [row.name for row in found.databases if not done(row)] if found and not ended_badly(found) else names
-        plan = make_plan(self.from_server, self.target, self.ledger, todo, self.params, found)
+        plan = make_plan(self.from_server, self.target, self.ledger, names, self.params, found)
         if self.params["mode"] == "online":
-            fresh = found or self.new_copy()
-            rows = [row for row in fresh.databases if row.name in todo and row.step in ("new", "database", "schema")]
-            if rows or ended_badly(fresh):
-                check_online(self.from_server, self.target, plan, rows or fresh.databases, self.ledger)
+            copy = found or self.new_copy()
+            begun = () if ended_badly(copy) else STEPS[STEPS.index("rows") :]
+            rows = [row for row in copy.databases if not over(row) and row.step not in begun]
+            if rows:
+                check_online(self.from_server, self.target, plan, rows, self.ledger)
         return plan
 
     def new_copy(self) -> Copy:
@@ -118,7 +118,8 @@ class Engine:
                 end_workers(server, [names[0] if server is self.source else self.ledger.database], copy.settings["id"])
             copy.settings |= {"jobs": self.params["jobs"], "source_from_target": self.params["source_from_target"]}
         if found and ended_badly(found):
-            for row in copy.databases:
+            # What has been copied to the end, or cut over and is in use, is never begun anew.
+            for row in (row for row in copy.databases if not over(row)):
                 row.state, row.message, row.ended_on, row.counters, row.skipped = "InProgress", None, None, {}, []
                 row.step = "again" if row.step != "new" else "new"
             self.ledger.ask_to_cancel(self.name, wanted=False)

@@ -121,3 +121,13 @@ def test_absent_takes_the_record_and_the_databases_away(run_module, copies, args
 
 def test_absent_twice_changes_nothing(run_module, copies, args):
     assert not run_module(MODULE, {**args, "state": "absent"})["changed"] and copies.writes == []
+
+
+def test_a_database_that_was_cut_over_is_never_begun_anew(run_module, copies, args):
+    copies.add("Canceled", mode="offline")
+    copies.rows[0][10][0] |= {"state": "Succeeded", "step": "done"}
+    copies.answers["SELECT datname::text FROM pg_database"] = [("postgres",), ("shop",)]
+    outcome = run_module(MODULE, args)
+    assert not outcome.failed, outcome["msg"]
+    assert outcome["copy"]["state"] == "Succeeded"
+    assert not any(text.startswith(("DROP DATABASE", "CREATE DATABASE")) for text in copies.statements)
