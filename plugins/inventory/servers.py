@@ -249,7 +249,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
 
     def _fleet(self, path: str, cache: bool) -> Fleet:
         names = ("pairs", "filters", "resource_groups", "sources", "subscriptions", "regions", "discover")
-        options = Options(**{name: self._given(name) for name in names})
+        options = Options(**{name: self._given(name) for name in names}, databases=self._shared_databases())
         found = option_problems(options)
         if found:
             return Fleet(problems=found)
@@ -263,7 +263,14 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         everything = self._servers(path, options, cache) if options.asks_azure else None
         return fleet_of(options, rows, everything)
 
+    def _shared_databases(self) -> list[str]:
+        """The databases of hosts that name none; a template of them can not be evaluated before there are hosts."""
+        names = self.get_option("databases") or self.get_option("defaults").get("databases")
+        return plain(names) if isinstance(names, list) and "{{" not in str(names) else []
+
     def _rows(self, file: Path) -> tuple[list[Row], list[str]]:
+        if not file.is_file():
+            return [], [f"The pairs file {file} is not there."]
         if file.suffix.lower() in (".yml", ".yaml", ".json"):
             return read_list(plain(self.loader.load_from_file(str(file), cache="none")), file.name)
         try:
@@ -306,10 +313,13 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             defaults = {"databases": self.get_option("databases"), **defaults}
         for member in fleet.members:
             self._add(member, laid_over(defaults, untrusted(member.pgflex)))
+        taken = {member.host for member in fleet.members}
         for server, reason in fleet.unpaired:
-            self.inventory.add_host(server["name"], group="unpaired")
-            self.inventory.set_variable(server["name"], "pgflex_servers", untrusted({"source": server}))
-            self.inventory.set_variable(server["name"], "pgflex_unpaired", untrusted(reason))
+            # A file may give a pair the name of a server that it does not mean.
+            host = f"{server['name']}-in-{server['resource_group']}" if server["name"] in taken else server["name"]
+            self.inventory.add_host(host, group="unpaired")
+            self.inventory.set_variable(host, "pgflex_servers", untrusted({"source": server}))
+            self.inventory.set_variable(host, "pgflex_unpaired", untrusted(reason))
 
     def _add(self, member: Member, settings: dict[str, Any]) -> None:
         host, strict = member.host, self.get_option("strict")

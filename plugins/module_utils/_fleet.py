@@ -31,6 +31,8 @@ class Options:
     subscriptions: Sequence[str] | None = None
     regions: Sequence[str] = ()
     discover: bool | None = None
+    # Of hosts that name none, as far as they are known before there are hosts.
+    databases: Sequence[str] = ()
 
     @property
     def by(self) -> str:
@@ -92,7 +94,9 @@ def fleet_of(options: Options, rows: Sequence[Row], found: Sequence[Server] | No
     else:
         fleet = by_tag(sources, servers, str(options.pairs.get("tag") or TAG))
     _leave_out(fleet, sources, options)
-    fleet.problems += check(fleet, [*options.known_regions, *(one["location"] for one in found or [])])
+    fleet.problems += check(
+        fleet, [*options.known_regions, *(one["location"] for one in found or [])], options.databases
+    )
     return fleet
 
 

@@ -213,15 +213,18 @@ def _region(member: Member) -> list[str]:
     return [] if told == found else [f"{member.where}: the region is {told}, but the target is in {found}."]
 
 
-def check(fleet: Fleet, regions: Iterable[str]) -> list[str]:
-    """What is wrong with the hosts together; windows are not compared with the clock, so that a report can follow."""
+def check(fleet: Fleet, regions: Iterable[str], databases: Sequence[str] = ()) -> list[str]:
+    """What is wrong with the hosts together; windows are not compared with the clock, so that a report can follow.
+
+    `databases` are those of hosts that name none.
+    """
     members = fleet.members
-    rows = [_wave_row(number, member) for number, member in enumerate(members)]
+    rows = [_wave_row(number, member, databases) for number, member in enumerate(members)]
     hosts, found = read(rows)
     found += row_problems(hosts, fleet.names, None, list(regions))
     seen: dict[tuple[str, str], list[Member]] = defaultdict(list)
     for member, row in zip(members, rows, strict=True):
-        if not _databases(member):
+        if not _databases(member, databases):
             seen[row["source"].lower(), row["target"].lower()].append(member)
     found += [
         f"{' and '.join(member.where for member in group)} are the same pair."
@@ -231,12 +234,11 @@ def check(fleet: Fleet, regions: Iterable[str]) -> list[str]:
     return found
 
 
-def _databases(member: Member) -> list[str]:
-    names = member.pgflex.get("databases")
-    return names if isinstance(names, list) else []
+def _databases(member: Member, others: Sequence[str]) -> list[str]:
+    return list(member.pgflex.get("databases") or others)
 
 
-def _wave_row(number: int, member: Member) -> dict[str, Any]:
+def _wave_row(number: int, member: Member, databases: Sequence[str]) -> dict[str, Any]:
     source, target = member.pgflex["source"], member.pgflex["target"]
     return {
         **member.pgflex.get("fleet", {}),
@@ -244,7 +246,7 @@ def _wave_row(number: int, member: Member) -> dict[str, Any]:
         "source": _key(source) if source.get("name") else str(source.get("host")),
         "target": _key(target),
         # Databases that are left to other variables are not known yet and are nobody else's.
-        "databases": _databases(member) or [f"of host {number}"],
+        "databases": _databases(member, databases) or [f"of host {number}"],
         "window": member.pgflex.get("window"),
         "engine": member.pgflex.get("engine"),
     }

@@ -265,11 +265,27 @@ def test_everything_that_is_wrong_is_told_at_once(world: World) -> None:
     ]
 
 
-def test_a_file_that_is_not_there(world: World) -> None:
-    with pytest.raises(
-        AnsibleParserError, match=r"1 problem with the pairs:\n- The pairs file .*no.csv can not be read"
-    ):
-        world.parse({"pairs": {"file": "no.csv"}})
+@pytest.mark.parametrize("name", ["no.csv", "no.yml"])
+def test_a_file_that_is_not_there(world: World, name: str) -> None:
+    with pytest.raises(AnsibleParserError, match=rf"1 problem with the pairs:\n- The pairs file .*{name} is not there"):
+        world.parse({"pairs": {"file": name}})
+
+
+@pytest.mark.parametrize("config", [{"databases": ["shop"]}, {"defaults": {"databases": ["shop"]}}])
+def test_databases_of_all_hosts_can_be_in_each_others_way(world: World, config: dict[str, Any]) -> None:
+    world.write("pairs.yml", yaml.safe_dump([{"source": f"g/{name}", "target": "g/t"} for name in "ab"]))
+    with pytest.raises(AnsibleParserError, match="a and b migrate the database shop to the same target g/t"):
+        world.parse({**config, "pairs": {"file": "pairs.yml"}})
+    # What each host says of itself is known later only.
+    own = {"databases": "{{ my_databases }}", "pairs": {"file": "pairs.yml"}}
+    assert members(world.parse(own), "paired") == ["a", "b"]
+
+
+def test_a_forgotten_server_whose_name_a_pair_has_taken(world: World, sign_in: dict[str, str]) -> None:
+    world.azure_has(single("a"), single("x"), flexible("b"))
+    world.write("pairs.csv", "host,source,target\nx,a,b\n")
+    inventory = world.parse({**sign_in, "discover": True, "pairs": {"file": "pairs.csv"}})
+    assert (members(inventory, "paired"), members(inventory, "unpaired")) == (["x"], ["x-in-shop-rg"])
 
 
 def test_wrong_options_are_told_before_anybody_is_asked(world: World, sign_in: dict[str, str]) -> None:
