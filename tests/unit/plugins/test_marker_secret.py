@@ -52,7 +52,7 @@ def value_of(name: str, option: dict[str, Any], planted: list[str]) -> Any:
     """A value for an option; a secret gets the marker and is noted."""
     if option.get("no_log"):
         planted.append(name)
-        return MARKER
+        return {"key": MARKER} if option["type"] == "dict" else MARKER
     if option.get("options"):
         inner = args_of(option["options"], planted)
         return [inner] if option["type"] == "list" else inner
