@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import statistics
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,6 +168,8 @@ def table(bench: Bench, runs: int) -> None:
 
 
 def main() -> None:
+    # Ended from outside it still stops its servers and takes its files away.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     major = int(os.environ.get("MAJOR") or 15)
     for size in (os.environ.get("SIZES") or "1 5").split():
         runs = int(os.environ.get("RUNS") or (1 if float(size) >= 5 else 3))
