@@ -24,8 +24,15 @@ options:
     description:
       - Tags by name. With O(state=absent) their values do not matter.
       - Azure compares the names without case.
+      - One of these wins over what is copied with O(copy_from).
     type: dict
-    required: true
+  copy_from:
+    description:
+      - Id of another resource whose tags this one is to have as well.
+      - Tags whose names begin with C(pgflex-) are notes of this collection about that resource, and are not copied; nor
+        are those that begin with C(hidden-), which Azure keeps for itself.
+      - It can not be used with O(state=absent).
+    type: str
 extends_documentation_fragment:
   - pgflex.migrate._azure
   - pgflex.migrate._attributes
@@ -47,7 +54,7 @@ EXAMPLES = r"""
 - name: See what would change
   pgflex.migrate.resource_tags:
     resource_id: "{{ target.flexible_servers[0].id }}"
-    tags: "{{ source.single_servers[0].tags }}"
+    copy_from: "{{ source.single_servers[0].id }}"
   check_mode: true
   diff: true
 
@@ -71,9 +78,11 @@ resource_tags:
 
 from ..module_utils._base import State
 from ..module_utils._clients import AzureModule, body, raw
+from ..module_utils._errors import ModuleFailure
 from ..module_utils._spec import AZURE, STATE, WAIT, ArgumentSpec
 from ..module_utils._wait import wait_for
 
+NOT_COPIED = ("pgflex-", "hidden-")
 SPEC = (
     AZURE.merge(STATE)
     .merge(WAIT)
@@ -81,8 +90,11 @@ SPEC = (
         ArgumentSpec(
             options={
                 "resource_id": {"type": "str", "required": True},
-                "tags": {"type": "dict", "required": True},
-            }
+                "tags": {"type": "dict"},
+                "copy_from": {"type": "str"},
+            },
+            required_one_of=(("tags", "copy_from"),),
+            required_if=(("state", "absent", ("tags",)),),
         )
     )
 )
@@ -90,31 +102,48 @@ SPEC = (
 
 class ResourceTags(AzureModule):
     result_key = "resource_tags"
+    asked: dict[str, str]
 
     @property
     def thing(self) -> str:
         return f"the tags of {self.params['resource_id']}"
 
     def read(self) -> State | None:
-        answer = self.azure.resources().tags.get_at_scope(self.params["resource_id"], cls=raw)
-        tags: State = answer["properties"].get("tags") or {}
-        named = {name.lower() for name in self.params["tags"]}
+        tags = self._of(self.params["resource_id"])
+        self.asked = {name: str(value) for name, value in (self.params["tags"] or {}).items()}
+        if self.params["copy_from"]:
+            self._copy()
+        named = {name.lower() for name in self.asked}
         # A resource without any of the tags is, for the state absent, one that has nothing to be taken away.
         there = [name for name in tags if name.lower() in named]
         return None if self.params["state"] == "absent" and not there else tags
 
+    def _of(self, resource_id: str) -> State:
+        answer = self.azure.resources().tags.get_at_scope(resource_id, cls=raw)
+        return answer["properties"].get("tags") or {}
+
+    def _copy(self) -> None:
+        other = self.params["copy_from"]
+        if self.params["state"] == "absent":
+            raise ModuleFailure("copy_from can not be used with the state absent: name the tags.")
+        with self.doing(f"read the tags of {other}"):
+            found = self._of(other)
+        given = {name.lower() for name in self.asked}
+        kept = {name: value for name, value in found.items() if not name.lower().startswith(NOT_COPIED)}
+        self.asked |= {name: value for name, value in kept.items() if name.lower() not in given}
+
     def desired(self, current: State | None) -> State:
         want = dict(current or {})
         spelled = {name.lower(): name for name in want}
-        for name, value in self.params["tags"].items():
-            want[spelled.get(name.lower(), name)] = str(value)
+        for name, value in self.asked.items():
+            want[spelled.get(name.lower(), name)] = value
         return want
 
     def apply(self, want: State) -> State:
-        return self._patch("Merge", {name: str(value) for name, value in self.params["tags"].items()})
+        return self._patch("Merge", self.asked)
 
     def remove(self, current: State) -> State:
-        named = {name.lower() for name in self.params["tags"]}
+        named = {name.lower() for name in self.asked}
         # Azure takes a tag away only when its value is the one that it has.
         return self._patch("Delete", {name: value for name, value in current.items() if name.lower() in named})
 

@@ -48,8 +48,39 @@ options:
       - A list is written with commas between its items, V(true) and V(false) as V(on) and V(off).
       - V(null) gives a parameter back to the service's default; an empty string is a value like any other.
       - Numbers are in the parameter's own unit, the service knows no C(64MB).
+      - One of these wins over what is copied with O(copy_from) or O(source).
     type: dict
-    required: true
+  copy_from:
+    description:
+      - Another server of Azure whose parameters are copied. Those are copied that somebody has set there, that this
+        server knows, that may be set, and that make sense on another machine; the rest is listed in
+        RV(server_parameters.left_out) with the reason.
+      - Not copied are paths, what is sized by memory or vCores, replication and write-ahead log, where logs go, how
+        clients connect, preloaded libraries, and what only one of Azure's products has.
+    type: dict
+    suboptions:
+      server_type:
+        description:
+          - Which kind of server the other one is.
+        type: str
+        choices:
+          - single_server
+          - flexible_server
+        required: true
+      resource_group:
+        description:
+          - Resource group that holds the other server.
+        type: str
+        required: true
+      server_name:
+        description:
+          - Name of the other server, without its domain.
+        type: str
+        required: true
+      subscription_id:
+        description:
+          - Subscription that holds the other server. Left out, it is the one of this server.
+        type: str
   restart:
     description:
       - Whether the server may be restarted when a changed parameter, or one of O(parameters) that was changed earlier,
@@ -60,6 +91,7 @@ options:
     type: bool
     default: false
 extends_documentation_fragment:
+  - pgflex.migrate._connection.optional_source
   - pgflex.migrate._azure
   - pgflex.migrate._attributes
   - pgflex.migrate._wait
@@ -92,6 +124,28 @@ EXAMPLES = r"""
       log_min_duration_statement: 500
   check_mode: true
   diff: true
+
+- name: Copy what somebody has set at the source
+  pgflex.migrate.server_parameters:
+    resource_group: shop-rg
+    server_name: shop-new
+    server_type: flexible_server
+    copy_from:
+      resource_group: shop-rg
+      server_name: shop-old
+      server_type: single_server
+    parameters:
+      work_mem: 8192
+
+- name: Copy from a server outside Azure
+  pgflex.migrate.server_parameters:
+    resource_group: shop-rg
+    server_name: shop-new
+    server_type: flexible_server
+    source:
+      host: db1.example.org
+      user: postgres
+      password: "{{ vault_postgres_password }}"
 
 - name: Turn logical replication on at a Flexible Server that is the source of an upgrade
   pgflex.migrate.server_parameters:
@@ -147,6 +201,27 @@ server_parameters:
       type: bool
       returned: success
       sample: false
+    left_out:
+      description: What O(copy_from) or O(source) has set and is not copied; only with one of these.
+      type: list
+      elements: dict
+      returned: when copying
+      contains:
+        name:
+          description: Name of the parameter.
+          type: str
+          returned: always
+          sample: shared_buffers
+        value:
+          description: Its value there.
+          type: str
+          returned: always
+          sample: "16384"
+        reason:
+          description: Why it is not copied.
+          type: str
+          returned: always
+          sample: it is sized by the server's memory
 invalid_parameters:
   description: Names of the parameters that do not exist, are read-only or can not have the value asked for.
   returned: when there are such parameters
@@ -157,24 +232,34 @@ invalid_parameters:
 
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 from ..module_utils._base import State
 from ..module_utils._clients import AzureModule
 from ..module_utils._errors import ModuleFailure
+from ..module_utils._parameter_copy import SETTINGS, Copied, copied, setting
 from ..module_utils._parameters import Change, Parameter, plan
+from ..module_utils._postgres import Server, connect, server_connection_spec, sql_errors
 from ..module_utils._server import SERVER_TYPES, AzureServer
 from ..module_utils._spec import AZURE, WAIT, ArgumentSpec
 from ..module_utils._wait import Deadline
 
+SERVER = {
+    "server_type": {"type": "str", "choices": list(SERVER_TYPES), "required": True},
+    "resource_group": {"type": "str", "required": True},
+    "server_name": {"type": "str", "required": True},
+}
 SPEC = AZURE.merge(WAIT).merge(
     ArgumentSpec(
         options={
-            "resource_group": {"type": "str", "required": True},
-            "server_name": {"type": "str", "required": True},
-            "server_type": {"type": "str", "choices": list(SERVER_TYPES), "required": True},
-            "parameters": {"type": "dict", "required": True},
+            **SERVER,
+            "parameters": {"type": "dict"},
+            "copy_from": {"type": "dict", "options": {**SERVER, "subscription_id": {"type": "str"}}},
+            "source": server_connection_spec(required=False),
             "restart": {"type": "bool", "default": False},
-        }
+        },
+        required_one_of=(("parameters", "copy_from", "source"),),
+        mutually_exclusive=(("copy_from", "source"),),
     )
 )
 
@@ -185,24 +270,48 @@ class ServerParameters(AzureModule):
     found: dict[str, Parameter]
     changes: list[Change]
 
+    copied: Copied | None = None
+
     @cached_property
     def server(self) -> AzureServer:
-        kind = SERVER_TYPES[self.params["server_type"]]
-        return kind(self.azure, self.subscription_id, self.params["resource_group"], self.params["server_name"])
+        return self._server(self.params, self.subscription_id)
+
+    def _server(self, where: dict[str, Any], subscription_id: str) -> AzureServer:
+        kind = SERVER_TYPES[where["server_type"]]
+        return kind(self.azure, subscription_id, where["resource_group"], where["server_name"])
 
     @property
     def thing(self) -> str:
         return f"the parameters of {self.params['server_name']} in {self.params['resource_group']}"
 
     def read(self) -> State:
-        asked = self.params["parameters"]
-        if not asked:
+        asked = self.params["parameters"] or {}
+        if not asked and not self.params["copy_from"] and not self.params["source"]:
             raise ModuleFailure("parameters is empty: name at least one parameter.")
         there = self.server.parameters()
+        self.copied = self._copied(there)
+        if self.copied:
+            given = {name.lower() for name in asked}
+            asked = {name: value for name, value in self.copied.values.items() if name.lower() not in given} | asked
         self.changes = plan(there, asked, str(self.server))
         names = {name.lower() for name in asked}
         self.found = {parameter.key: parameter for parameter in there if parameter.key in names}
         return self._state(restarted=False)
+
+    def _copied(self, there: list[Parameter]) -> Copied | None:
+        other, source = self.params["copy_from"], self.params["source"]
+        if source:
+            return copied(self._settings(Server.from_options("source", source)), there)
+        if not other:
+            return None
+        server = self._server(other, other["subscription_id"] or self.subscription_id)
+        with self.doing(f"read the parameters of {server}"):
+            return copied(server.parameters(), there, same_product=other["server_type"] == self.params["server_type"])
+
+    @staticmethod
+    def _settings(server: Server) -> list[Parameter]:
+        with connect(server, "postgres") as connection, sql_errors(server, "read the parameters"):
+            return [setting(row) for row in connection.execute(SETTINGS.encode())]
 
     def _state(self, restarted: bool, changed: tuple[Change, ...] = ()) -> State:
         waiting = [p.name for p in self.found.values() if p.pending_restart and not restarted]
@@ -212,6 +321,7 @@ class ServerParameters(AzureModule):
             "previous": {change.name: change.parameter.value for change in changed},
             "restart_needed": sorted(waiting),
             "restarted": restarted,
+            **({"left_out": self.copied.left_out} if self.copied else {}),
         }
 
     def desired(self, current: State | None) -> State:

@@ -15,7 +15,9 @@ description:
   - All rules are read with one request. Only those that differ are written, one after the other, since a server takes
     one operation at a time; what is to be removed goes last.
   - Rules of other names are left alone, unless O(exact=true). The service compares names without regard to case.
-  - Flexible Servers have no such rules, and neither have Single Servers of the tier Basic.
+  - Flexible Servers have no such rules, and neither have Single Servers of the tier Basic. So there is nothing to copy
+    from a source to a Flexible Server; what it lets in by firewall rules can be copied with
+    M(pgflex.migrate.firewall_rules), and for subnets it needs a private endpoint or a place in the network.
 author:
   - pgflex.migrate contributors (@pgflex)
 options:

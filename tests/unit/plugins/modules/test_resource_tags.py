@@ -92,3 +92,29 @@ def test_a_long_operation_that_does_not_end(run_module: Any, arm: Any, args: Any
     arm.fail_everything(status=202)
     result = run_module(MODULE, {**args, "wait_timeout": 0})
     assert result.failed and result["failure"]["code"] == "Timeout"
+
+
+OTHER = SERVER.replace("flexibleServers/shop-flex", "servers/shop-old")
+
+
+def test_copies_tags_of_another_resource_but_not_our_own(run_module: Any, arm: Any, args: Any) -> None:
+    arm.expect("GET", URL, json=answer(env="production"))
+    theirs = {"Wave": "2", "owner": "ann", "pgflex-validated-x": "1", "hidden-title": "t"}
+    arm.expect("GET", URL.replace(SERVER, OTHER), json=answer(**theirs))
+    merged = {"operation": "Merge", "properties": {"tags": {"wave": "3", "owner": "ann"}}}
+    arm.expect("PATCH", URL, json=answer(env="production", wave="3", owner="ann"), body=merged)
+    result = run_module(MODULE, {**args, "copy_from": OTHER})
+    assert result["changed"] and result["resource_tags"] == {"env": "production", "wave": "3", "owner": "ann"}
+
+
+def test_copied_tags_that_are_there_change_nothing(run_module: Any, arm: Any, args: Any) -> None:
+    arm.expect("GET", URL, json=answer(env="production", owner="ann"))
+    arm.expect("GET", URL.replace(SERVER, OTHER), json=answer(Owner="ann"))
+    result = run_module(MODULE, {**args, "tags": None, "copy_from": OTHER})
+    assert not result["changed"] and arm.writes == []
+
+
+def test_tags_can_not_be_copied_away(run_module: Any, arm: Any, args: Any) -> None:
+    arm.expect("GET", URL, json=answer(env="production"))
+    result = run_module(MODULE, {**args, "copy_from": OTHER, "state": "absent"})
+    assert result.failed and "copy_from can not be used with the state absent" in result["msg"]

@@ -329,3 +329,53 @@ def test_a_refused_restart_of_a_single_server_says_what_is_left_to_do(run_module
     assert result.failed and result["changed"]
     assert result["msg"].startswith("Failed to restart shop-old in shop-rg: You may not (AuthorizationFailed).")
     assert "az postgres server restart" in result["msg"]
+
+
+def copying(args: dict[str, Any], **more: Any) -> dict[str, Any]:
+    other = {"resource_group": "shop-rg", "server_name": "shop-old", "server_type": "single_server"}
+    return {**args, "parameters": None, "copy_from": other, **more}
+
+
+def expect_both(arm: Any, **overrides: Any) -> None:
+    arm.expect("GET", f"{FLEXIBLE}/configurations", json=rows(**overrides))
+    theirs = single_rows()
+    theirs["value"][0]["properties"]["value"] = "65536"
+    theirs["value"][1]["properties"]["value"] = "100"
+    arm.expect("GET", f"{SINGLE}/configurations", json=theirs)
+
+
+def test_copies_what_somebody_has_set(run_module: Any, arm: Any, args: Any) -> None:
+    expect_both(arm)
+    expect_state(arm)
+    expect_put(arm, "work_mem", "65536")
+    result = run_module(MODULE, copying(args), diff=True)
+    assert result["changed"] and result["server_parameters"]["previous"] == {"work_mem": "4096"}
+    (left,) = result["server_parameters"]["left_out"]
+    assert (left["name"], left["value"]) == ("max_connections", "100") and "memory" in left["reason"]
+    assert result["diff"]["after"]["parameters"] == {"work_mem": "65536"}
+
+
+def test_copied_parameters_that_are_there_change_nothing(run_module: Any, arm: Any, args: Any) -> None:
+    expect_both(arm, work_mem={"value": "65536"})
+    result = run_module(MODULE, copying(args))
+    assert not result["changed"] and result["server_parameters"]["parameters"] == {"work_mem": "65536"}
+
+
+def test_what_is_named_wins_over_what_is_copied(run_module: Any, arm: Any, args: Any) -> None:
+    expect_both(arm)
+    result = run_module(MODULE, copying(args, parameters={"Work_Mem": 4096}))
+    assert not result["changed"] and arm.writes == []
+
+
+def test_check_mode_copies_nothing(run_module: Any, arm: Any, args: Any) -> None:
+    expect_both(arm)
+    expect_state(arm)
+    result = run_module(MODULE, copying(args), check_mode=True)
+    assert result["changed"] and arm.writes == []
+
+
+def test_a_server_to_copy_from_that_is_not_there(run_module: Any, arm: Any, args: Any) -> None:
+    arm.expect("GET", f"{FLEXIBLE}/configurations", json=rows())
+    arm.expect("GET", f"{SINGLE}/configurations", status=404, json=error("ResourceNotFound", "It was not found."))
+    result = run_module(MODULE, copying(args))
+    assert result["msg"].startswith("Failed to read the parameters of shop-old in shop-rg: It was not found")
