@@ -249,7 +249,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
 
     def _fleet(self, path: str, cache: bool) -> Fleet:
         names = ("pairs", "filters", "resource_groups", "sources", "subscriptions", "regions", "discover")
-        options = Options(**{name: self._given(name) for name in names}, databases=self._shared_databases())
+        given = {name: value for name in names if (value := self._given(name)) is not None}
+        options = Options(**given, databases=self._shared_databases())
         found = option_problems(options)
         if found:
             return Fleet(problems=found)
@@ -265,7 +266,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
 
     def _shared_databases(self) -> list[str]:
         """The databases of hosts that name none; a template of them can not be evaluated before there are hosts."""
-        names = self.get_option("databases") or self.get_option("defaults").get("databases")
+        names = self.get_option("databases") or (self.get_option("defaults") or {}).get("databases")
         return plain(names) if isinstance(names, list) and "{{" not in str(names) else []
 
     def _rows(self, file: Path) -> tuple[list[Row], list[str]]:
@@ -308,7 +309,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
     def _populate(self, fleet: Fleet) -> None:
         for name in ("paired", "unpaired"):
             self.inventory.add_group(name)
-        defaults = dict(self.get_option("defaults"))
+        defaults = dict(self.get_option("defaults") or {})
         if self.get_option("databases"):
             defaults = {"databases": self.get_option("databases"), **defaults}
         for member in fleet.members:

@@ -252,6 +252,12 @@ def test_options_may_be_templates(world: World, monkeypatch: pytest.MonkeyPatch,
     assert members(world.parse(config), "paired") == ["a"]
 
 
+def test_an_option_without_a_value_is_left_out(world: World) -> None:
+    world.write("pairs.csv", CSV)
+    empty = dict.fromkeys(("filters", "resource_groups", "regions", "defaults", "subscriptions", "databases"))
+    assert members(world.parse({**empty, "pairs": {"file": "pairs.csv"}}), "paired") == ["a"]
+
+
 def test_everything_that_is_wrong_is_told_at_once(world: World) -> None:
     world.write("pairs.csv", CSV + "shop-rg,a,shop-rg,b,y\nshop-rg,,shop-rg,,z\n")
     with pytest.raises(AnsibleParserError) as told:
