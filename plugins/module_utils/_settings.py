@@ -55,6 +55,7 @@ DEFAULTS: dict[str, Any] = {
     },
     "preflight": {"enabled": True, "strict": False, "remedies": [], "slots": [], "restart_target": False},
     "validation": {"enabled": True, "jobs": 4, "max_examples": 5},
+    "copy": {"parameters": False, "firewall_rules": False, "tags": False, "roles": False, "exact": False},
     "fleet": {"priority": 0, "after": []},
     "network": {"apply": True, "remove": False, "dns_forwarding": False, "subnet_name": "pgflex-migration"},
     "runtime_server": {
@@ -98,6 +99,8 @@ def problems(given: dict[str, Any]) -> list[str]:
     found += _source_problems(source)
     found += _network_problems(settings)
     found += _preflight_problems(settings["preflight"])
+    found += _create_problems(target.get("create"), source["type"])
+    found += _copy_problems(settings["copy"], source["type"])
     window = settings.get("window") or {}
     if window.get("end") and not window.get("start"):
         found.append("pgflex.window.end is given without pgflex.window.start.")
@@ -255,6 +258,41 @@ def _preflight_problems(preflight: dict[str, Any]) -> list[str]:
     ]
     if "drop_slots" in preflight["remedies"] and not preflight["slots"]:
         found.append("pgflex.preflight.slots is empty: the remedy drop_slots drops the slots that it names.")
+    return found
+
+
+def _create_problems(create: Any, source_type: str) -> list[str]:
+    if create is None:
+        return []
+    if not isinstance(create, dict):
+        return ["pgflex.target.create has to be a mapping; an empty one, {}, takes all from the source."]
+    found = []
+    subnet, zone = create.get("delegated_subnet_id"), create.get("private_dns_zone_id")
+    if bool(subnet) != bool(zone):
+        found.append("pgflex.target.create needs delegated_subnet_id and private_dns_zone_id together, or neither.")
+    for name, given, kind in (
+        ("delegated_subnet_id", subnet, "virtualNetworks/subnets"),
+        ("private_dns_zone_id", zone, "privateDnsZones"),
+    ):
+        if given and not _is_id(str(given), kind):
+            found.append(f"pgflex.target.create.{name} {given!r} is not the id of a resource of type {kind}.")
+    missing = [name for name in ("location", "sku_name", "version") if not create.get(name)]
+    if missing and source_type not in (SINGLE, FLEXIBLE):
+        found.append(
+            f"pgflex.target.create lacks {', '.join(missing)}: a source outside Azure does not say how large it is."
+        )
+    return found
+
+
+def _copy_problems(copy: dict[str, Any], source_type: str) -> list[str]:
+    found = []
+    if not isinstance(copy.get("passwords", {}), dict):
+        found.append("pgflex.copy.passwords has to be a mapping of roles to passwords.")
+    if copy.get("passwords") and not copy["roles"]:
+        found.append("pgflex.copy.passwords is given without pgflex.copy.roles.")
+    azure = [f"pgflex.copy.{name}" for name in ("firewall_rules", "tags") if copy[name]]
+    if azure and source_type not in (SINGLE, FLEXIBLE):
+        found.append(f"{' and '.join(azure)} can only be asked of a source in Azure.")
     return found
 
 

@@ -27,6 +27,7 @@ GROUP = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/shop
 RUNTIME = f"{GROUP}/Microsoft.DBforPostgreSQL/flexibleServers/runtime"
 VNET = f"{GROUP}/Microsoft.Network/virtualNetworks/vnet1"
 SUBNET = f"{VNET}/subnets/work"
+ZONE = f"{GROUP}/Microsoft.Network/privateDnsZones/shop.private.postgres.database.azure.com"
 OWN = {"type": "OnPremises", "host": "203.0.113.7", "user": "postgres", "password": "a"}
 SOURCE_SERVER = {"id": "/the/source", "fully_qualified_domain_name": "shop-single.postgres.database.azure.com"}
 TARGET_SERVER = {"id": "/the/target", "fully_qualified_domain_name": "shop-flex.postgres.database.azure.com"}
@@ -109,6 +110,10 @@ def test_defaults_stay_as_they_are() -> None:
         changed(target__public_address="203.0.113.9"),
         changed(engine="direct", databases=[f"db{number}" for number in range(20)]),
         changed(engine="direct", mode="online", cutover={"keep_reverse_replication": True}),
+        changed(target__create={}),
+        changed(target__create={"delegated_subnet_id": SUBNET, "private_dns_zone_id": ZONE}),
+        changed(source=OWN, target__create={"location": "eastus", "sku_name": "Standard_D2ds_v5", "version": "16"}),
+        changed(copy={"roles": True, "passwords": {"app": "x"}}),
     ],
 )
 def test_good_settings_have_no_problems(given: dict[str, Any]) -> None:
@@ -195,6 +200,22 @@ def test_good_settings_have_no_problems(given: dict[str, Any]) -> None:
                 "pgflex.generation, pgflex.migrate_roles mean the service: needs pgflex.engine service.",
                 "pgflex.migrate_",
             ],
+        ),
+        (changed(target__create=True), ["pgflex.target.create has to be a mapping; an empty one"]),
+        (
+            changed(target__create={"delegated_subnet_id": SUBNET}),
+            ["pgflex.target.create needs delegated_subnet_id and private_dns_zone_id together"],
+        ),
+        (
+            changed(target__create={"delegated_subnet_id": SUBNET, "private_dns_zone_id": "zone"}),
+            ["pgflex.target.create.private_dns_zone_id 'zone' is not the id of a resource of type privateDnsZones."],
+        ),
+        (changed(source=OWN, target__create={"version": "16"}), ["pgflex.target.create lacks location, sku_name: a"]),
+        (changed(copy={"roles": True, "passwords": ["x"]}), ["pgflex.copy.passwords has to be a mapping"]),
+        (changed(copy={"passwords": {"app": "x"}}), ["pgflex.copy.passwords is given without pgflex.copy.roles."]),
+        (
+            changed(source=OWN, copy={"tags": True, "firewall_rules": True}),
+            ["pgflex.copy.firewall_rules and pgflex.copy.tags can only be asked of a source in Azure."],
         ),
         (changed(window={"end": "2026-11-21T04:00:00Z"}), ["pgflex.window.end is given without pgflex.window.start."]),
     ],
