@@ -113,7 +113,8 @@ def _groups(member: Member) -> Iterator[tuple[str, str]]:
     if source:
         yield "version", f"version_{source['version']}"
         yield "size", f"size_{size(source)}"
-        for name, value in source["tags"].items():
+        # A cache may have them in another order.
+        for name, value in sorted(source["tags"].items()):
             if not name.lower().startswith(PREFIX):
                 yield "tag", f"tag_{name}_{value}" if value else f"tag_{name}"
     access = [_access(source) or member.pgflex["source"].get("access"), _access(target)]
