@@ -7,13 +7,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from ._report_text import compared, side, validated
 from ._report_words import count, duration, escaped, plural, second, size
 
-# A page of a thousand hosts has to stay small; the JSON has all of them.
-MOST = 25
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of each host is on the page; the JSON has all of it."""
+
+    lines: int = 25
+    # Only of the hosts that have not succeeded.
+    troubled: bool = False
+
+
+# A page of a thousand hosts has to stay small.
+LIMITS = (Limits(), Limits(lines=5), Limits(lines=5, troubled=True))
 SYMBOLS = {
     "succeeded": ("g", "\u2713"),
     "failed": ("b", "\u2717"),
@@ -40,27 +51,26 @@ def state(row: dict[str, Any]) -> str:
 
 def table(caption: str, heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """The cells are HTML already; the first of each row is its header."""
-    top = "".join(f'<th scope="col">{head}</th>' for head in heads)
+    top = "".join(f"<th scope=col>{head}</th>" for head in heads)
     body = "".join(_line(row) for row in rows)
-    name = escaped(caption)
-    return (
-        f'<div class="wide"><table aria-label="{name}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+    opening = f"<div class=wide><table><caption>{caption}</caption><thead>"
+    return f"{opening}<tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _line(cells: Iterable[str]) -> str:
     first, *others = cells
-    return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in others)}</tr>'
+    return f"<tr><th scope=row>{first}</th>{''.join(f'<td>{cell}</td>' for cell in others)}</tr>"
 
 
-def details(row: dict[str, Any], anchor: str, *, opened: bool) -> str:
-    parts = [part for make in SECTIONS if (part := make(row))]
+def details(row: dict[str, Any], anchor: str, limits: Limits, *, opened: bool) -> str:
+    sections = SHORT if limits.troubled and row["status"] == "succeeded" else SECTIONS
+    parts = [part for make in sections if (part := make(row, limits.lines))]
     summary = f"<summary><h3>{escaped(row['host'])}</h3>{state(row)}</summary>"
     return f'<details class="host" id="{anchor}"{" open" if opened else ""}>{summary}{"".join(parts)}</details>'
 
 
-def _facts(row: dict[str, Any]) -> str:
-    since = f", {escaped(row['state'])} {escaped(row['substate'])}" if row["state"] else ""
+def _facts(row: dict[str, Any], most: int) -> str:
+    since = f", {escaped(' '.join(filter(None, (row['state'], row['substate']))))}" if row["state"] else ""
     facts = [
         ("Problem", escaped(row["message"])),
         ("What to do", escaped(row["remedy"])),
@@ -97,7 +107,7 @@ def _topology(found: dict[str, Any]) -> str:
     return f"{escaped(text.rstrip('.'))}.{dns}"
 
 
-def _states(row: dict[str, Any]) -> str:
+def _states(row: dict[str, Any], most: int) -> str:
     if not row["states"]:
         return ""
     following = [*row["states"][1:], None]
@@ -105,7 +115,7 @@ def _states(row: dict[str, Any]) -> str:
     for item, after in zip(row["states"], following, strict=True):
         took = _between(item, after) if after else ""
         lines.append((second(item["at"]), escaped(item["state"]), escaped(item["substate"]), took))
-    return "<h4>States</h4>" + table("States", ("Since (UTC)", "State", "Substate", "For"), lines)
+    return table("States", ("Since (UTC)", "State", "Substate", "For"), lines)
 
 
 def _between(item: dict[str, Any], after: dict[str, Any]) -> str:
@@ -115,7 +125,7 @@ def _between(item: dict[str, Any], after: dict[str, Any]) -> str:
     return duration(last - first) if first is not None and last is not None and last >= first else ""
 
 
-def _progress(row: dict[str, Any]) -> str:
+def _progress(row: dict[str, Any], most: int) -> str:
     if not row["progress"]:
         return ""
     lines = []
@@ -137,16 +147,16 @@ def _progress(row: dict[str, Any]) -> str:
         "Behind (s)",
         "",
     )
-    return "<h4>Tables</h4>" + table("Table progress", (*heads[:-1], "Message"), lines)
+    return table("Tables", (*heads[:-1], "Message"), lines)
 
 
-def _findings(row: dict[str, Any]) -> str:
+def _findings(row: dict[str, Any], most: int) -> str:
     found = row["preflight"].get("findings") or []
     if not found:
         return ""
-    lines = [_finding(item) for item in found[:MOST]]
+    lines = [_finding(item) for item in found[:most]]
     heads = ("Severity", "Code", "Where", "Finding", "What to do")
-    return "<h4>Preflight</h4>" + table("Preflight findings", heads, lines) + _more(len(found))
+    return table("Preflight", heads, lines) + _more(len(found) - most)
 
 
 def _finding(item: dict[str, Any]) -> list[str]:
@@ -162,10 +172,10 @@ def _finding(item: dict[str, Any]) -> list[str]:
 
 
 def _more(number: int) -> str:
-    return f'<p class="soft">And {number - MOST} more, in the JSON.</p>' if number > MOST else ""
+    return f"<p class=soft>And {number} more, in the JSON.</p>" if number > 0 else ""
 
 
-def _service_validation(row: dict[str, Any]) -> str:
+def _service_validation(row: dict[str, Any], most: int) -> str:
     found = row["service_validation"]
     checks = [("server", check) for check in found.get("server") or []]
     for database in found.get("databases") or []:
@@ -180,21 +190,20 @@ def _service_validation(row: dict[str, Any]) -> str:
             escaped(check["state"]),
             escaped(" ".join(map(str, check["messages"]))),
         )
-        for where, check in bad[:MOST]
+        for where, check in bad[:most]
     ]
     heads = ("Where", "Check", "State", "Message")
-    return "<h4>The service's validation</h4>" + table("The service's validation", heads, lines) + _more(len(bad))
+    return table("The service's validation", heads, lines) + _more(len(bad) - most)
 
 
-def _validation(row: dict[str, Any]) -> str:
+def _validation(row: dict[str, Any], most: int) -> str:
     found = row["validation"]
     if not found:
         said = f"Validated at {second(row['validated_at'])} UTC." if row["validated_at"] else ""
         return f"<h4>Validation</h4><p>{said}</p>" if said else ""
     lines = [_validated(database) for database in found.get("databases") or []]
     heads = ("Database", "Equal", "Tables", "Rows at the source", "Rows at the target", "Skipped", "Differences")
-    text = f"<h4>Validation</h4><p>{escaped(found.get('summary'))}</p>"
-    return text + table("Validation", heads, lines) + _different(row)
+    return table(f"Validation <small>{escaped(found.get('summary'))}</small>", heads, lines) + _different(row, most)
 
 
 def _validated(database: dict[str, Any]) -> list[str]:
@@ -214,7 +223,7 @@ def _lacks(row: Any) -> bool:
     return isinstance(row, dict) and any(isinstance(value, list) and value for value in row.values())
 
 
-def _different(row: dict[str, Any]) -> str:
+def _different(row: dict[str, Any], most: int) -> str:
     bad = [table for table in compared(row) if not table.get("equal")]
     if not bad:
         return ""
@@ -226,10 +235,10 @@ def _different(row: dict[str, Any]) -> str:
             count(item.get("target_rows")),
             _examples(item),
         )
-        for item in bad[:MOST]
+        for item in bad[:most]
     ]
     heads = ("Table", "Verdict", "Rows at the source", "Rows at the target", "Examples")
-    return "<h4>Tables that differ</h4>" + table("Tables that differ", heads, lines) + _more(len(bad))
+    return table("Tables that differ", heads, lines) + _more(len(bad) - most)
 
 
 def _examples(item: dict[str, Any]) -> str:
@@ -243,25 +252,28 @@ def _examples(item: dict[str, Any]) -> str:
     return "<br>".join(told)
 
 
-def _changes(row: dict[str, Any]) -> str:
+def _changes(row: dict[str, Any], most: int) -> str:
     if not row["changes"]:
         return ""
     words = {True: "Put back.", False: "Still so.", None: ""}
     items = "".join(
         f"<li>{escaped(item['text'])} <span class=soft>{words[item['put_back']]}</span></li>"
-        for item in row["changes"][: 2 * MOST]
+        for item in row["changes"][:most]
     )
-    return f"<h4>What was changed</h4><ul>{items}</ul>"
+    return f"<h4>What was changed</h4><ul>{items}</ul>{_more(len(row['changes']) - most)}"
 
 
-def _strings(row: dict[str, Any]) -> str:
-    if not row["connection_strings"]:
+def _strings(row: dict[str, Any], most: int) -> str:
+    if not row["connection_strings"] or row["status"] in ("failed", "canceled"):
         return ""
-    items = "".join(f"<li><code>{escaped(text)}</code></li>" for text in row["connection_strings"].values())
-    return f"<h4>Where the applications connect to afterwards</h4><ul>{items}</ul>"
+    items = "".join(
+        f"<li><code>{escaped(text)}</code></li>" for text in list(row["connection_strings"].values())[:most]
+    )
+    more = _more(len(row["connection_strings"]) - most)
+    return f"<h4>Where the applications connect to afterwards</h4><ul>{items}</ul>{more}"
 
 
-SECTIONS: tuple[Callable[[dict[str, Any]], str], ...] = (
+SECTIONS: tuple[Callable[[dict[str, Any], int], str], ...] = (
     _facts,
     _states,
     _progress,
@@ -271,6 +283,7 @@ SECTIONS: tuple[Callable[[dict[str, Any]], str], ...] = (
     _changes,
     _strings,
 )
+SHORT = (_facts, _changes)
 
 
 def verdict(row: dict[str, Any]) -> str:

@@ -10,22 +10,21 @@ import base64
 import hashlib
 from typing import Any
 
-from ._report_hosts import details, state, verdict
+from ._report_hosts import LIMITS, Limits, details, state, verdict
 from ._report_style import SCRIPT, STYLE
 from ._report_text import ordered, side, summary
 from ._report_timeline import timeline
-from ._report_words import NOTHING, between, count, duration, escaped, minute, plural, second, size
+from ._report_words import between, count, duration, escaped, minute, plural, second, size, span
 
 # As many hosts' details are open from the start.
 OPEN = 3
+LARGEST = 4_800_000
 COLUMNS = (
     "Host",
     "State",
-    "Source",
-    "Target",
+    "Source, target",
     "Databases",
-    "Mode",
-    "Engine",
+    "Mode, engine",
     "Started (UTC)",
     "Duration",
     "Copy, estimate",
@@ -57,7 +56,10 @@ def as_html(rows: list[dict[str, Any]], title: str, made_at: str) -> str:
         '<body><a class="skip" href="#fleet">To the table</a>'
         f'<header><h1>{name}</h1><p class="soft">Made {when} UTC by pgflex.migrate. All times are UTC.</p></header>'
     )
-    main = _summary(summary(rows)) + _fleet(rows, made_at) + _timeline(rows, made_at) + _hosts(rows)
+    main = _summary(summary(rows)) + _fleet(rows, made_at) + _timeline(rows, made_at)
+    room = LARGEST - len(main.encode())
+    each = next((text for limits in LIMITS[:-1] if len((text := _hosts(rows, limits)).encode()) < room), None)
+    main += each or _hosts(rows, LIMITS[-1])
     return f"{head}\n{header}<main>{main}</main><script>{SCRIPT}</script></body></html>\n"
 
 
@@ -73,9 +75,8 @@ def _summary(known: dict[str, Any]) -> str:
         spread = f"{duration(down['least'])} to {duration(down['most'])}, {plural(known['downtimes'], 'migration')}"
         tiles.append(("Downtime, median", duration(down["median"]), spread))
     if known["started_at"]:
-        end = second(known["ended_at"])
         took = duration(between(known["started_at"], known["ended_at"]))
-        tiles.append(("From the first start to the last end", took, f"{second(known['started_at'])} to {end}"))
+        tiles.append(("From the first start to the last end", took, span(known["started_at"], known["ended_at"])))
     shown = "".join(
         f"<div><dt>{name}</dt><dd>{value}{f'<small>{more}</small>' if more else ''}</dd></div>"
         for name, value, more in tiles
@@ -86,7 +87,7 @@ def _summary(known: dict[str, Any]) -> str:
 
 
 def _fleet(rows: list[dict[str, Any]], made_at: str) -> str:
-    heads = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
+    heads = "".join(f"<th scope=col>{name}</th>" for name in COLUMNS)
     body = "\n".join(_line(row, f"h{place}", made_at) for place, row in enumerate(rows))
     return (
         '<section aria-labelledby="all"><h2 id="all">All migrations</h2><div class="tools" id="tools"></div>'
@@ -99,24 +100,21 @@ def _line(row: dict[str, Any], anchor: str, made_at: str) -> str:
     took = row["seconds"]
     if took is None and row["status"] in ("running", "ready", "waiting"):
         took = between(row["started_at"], made_at)
-    said = " ".join(part for part in (row["message"], f"({row['failed_task']})" if row["failed_task"] else "") if part)
-    remedy = f'<span class="remedy">{escaped(row["remedy"])}</span>' if row["remedy"] else ""
+    remedy = f"<span class=remedy>{escaped(row['remedy'])}</span>" if row["remedy"] else ""
     cells = [
         _cell(state(row)),
-        _cell(escaped(side(row["source"]))),
-        _cell(escaped(side(row["target"]))),
+        _cell(_servers(row)),
         _cell(escaped(", ".join(map(str, row["databases"])))),
-        _cell(escaped(row["mode"])),
-        _cell(_engine(row)),
-        _cell(minute(row["started_at"]) if row["started_at"] else NOTHING, row["started_at"] or " "),
+        _cell("<br>".join(part for part in (escaped(row["mode"]), _engine(row)) if part)),
+        _cell(minute(row["started_at"]).replace(" ", "<br>"), row["started_at"] or " "),
         _number(took),
         _compared(row),
         _number(row["downtime_seconds"]),
         _cell(verdict(row)),
-        f'<td class="said">{escaped(said)}{remedy}</td>',
+        f"<td class=said>{escaped(row['message'])}{remedy}</td>",
     ]
     link = f'<a href="#{anchor}">{escaped(row["host"])}</a>'
-    return f'<tr data-s="{escaped(row["status"])}"><th scope="row">{link}</th>{"".join(cells)}</tr>'
+    return f'<tr data-s="{escaped(row["status"])}"><th scope=row>{link}</th>{"".join(cells)}</tr>'
 
 
 def _cell(content: str, value: str = "") -> str:
@@ -126,14 +124,19 @@ def _cell(content: str, value: str = "") -> str:
 
 def _number(seconds: float | None) -> str:
     key = f' data-v="{seconds}"' if seconds is not None else ""
-    return f'<td class="n"{key}>{duration(seconds)}</td>'
+    return f"<td class=n{key}>{duration(seconds)}</td>"
 
 
 def _compared(row: dict[str, Any]) -> str:
     copied, expected = row["copy_seconds"], row["estimate_seconds"]
     about = f"<br><span class=soft>est. {duration(expected)}</span>" if expected is not None else ""
     key = f' data-v="{copied}"' if copied is not None else ""
-    return f'<td class="n"{key}>{duration(copied)}{about}</td>'
+    return f"<td class=n{key}>{duration(copied)}{about}</td>"
+
+
+def _servers(row: dict[str, Any]) -> str:
+    names = [escaped(side(row[end])) for end in ("source", "target") if side(row[end])]
+    return "<br>\u2192 ".join(names)
 
 
 def _engine(row: dict[str, Any]) -> str:
@@ -149,6 +152,6 @@ def _timeline(rows: list[dict[str, Any]], made_at: str) -> str:
     return f'<section aria-labelledby="over-time"><h2 id="over-time">Over time</h2>{drawn}</section>'
 
 
-def _hosts(rows: list[dict[str, Any]]) -> str:
-    shown = "\n".join(details(row, f"h{place}", opened=len(rows) <= OPEN) for place, row in enumerate(rows))
+def _hosts(rows: list[dict[str, Any]], limits: Limits) -> str:
+    shown = "\n".join(details(row, f"h{place}", limits, opened=len(rows) <= OPEN) for place, row in enumerate(rows))
     return f'<section aria-labelledby="each"><h2 id="each">Each migration</h2>{shown}</section>'

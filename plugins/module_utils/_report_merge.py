@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from ._report_row import complete, copying
-from ._report_words import between, moment
+from ._report_words import between, order
 
 SCHEMA, VERSION = "pgflex.migrate.report", 1
 # Facts of the past: nothing in Azure or the servers tells them once the run is over.
@@ -26,7 +26,6 @@ PAST = (
     "preflight",
     "topology",
     "started_at",
-    "changes",
 )
 
 
@@ -54,10 +53,11 @@ def _joined(row: dict[str, Any], old: dict[str, Any] | None) -> dict[str, Any]:
     states = _states(old["states"], row["states"])
     kept = {key: old[key] for key in PAST if row[key] in ("", None, {}, []) and old[key]}
     joined = {**row, **kept, "states": states, "copy_seconds": copying(states)}
+    joined["changes"] = list({change["text"]: change for change in [*old["changes"], *row["changes"]]}.values())
     if len(old["states"]) > 0 and old["ended_at"] and row["state"] == old["state"]:
         # The end was seen when it came; a later look only sees that it has come.
         joined["ended_at"] = old["ended_at"]
-    joined["started_at"] = min(filter(None, (old["started_at"], row["started_at"])), key=_order, default="")
+    joined["started_at"] = min(filter(None, (old["started_at"], row["started_at"])), key=order, default="")
     joined["seconds"] = between(joined["started_at"], joined["ended_at"])
     return joined
 
@@ -70,12 +70,7 @@ def _another(row: dict[str, Any], old: dict[str, Any]) -> bool:
 def _states(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Both in order of time; a state that goes on is in there once, from when it was first seen."""
     found: list[dict[str, Any]] = []
-    for state in sorted([*old, *new], key=lambda state: _order(state["at"])):
+    for state in sorted([*old, *new], key=lambda state: order(state["at"])):
         if not found or (found[-1]["state"], found[-1]["substate"]) != (state["state"], state["substate"]):
             found.append(state)
     return found
-
-
-def _order(text: str) -> float:
-    found = moment(text)
-    return found.timestamp() if found else 0.0

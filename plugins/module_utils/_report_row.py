@@ -10,7 +10,7 @@ from typing import Any
 
 from ._estimate import base_copy_seconds
 from ._report_changes import changes
-from ._report_words import between, masked, moment
+from ._report_words import between, masked, moment, order
 from ._settings import connection_strings
 from ._states import explain, final, waits_for
 
@@ -148,13 +148,15 @@ def _times(row: dict[str, Any], facts: dict[str, Any], settings: dict[str, Any])
     begun = [item["started_on"] for item in row["progress"] if moment(item.get("started_on"))]
     done = [item["ended_on"] for item in row["progress"] if moment(item.get("ended_on"))]
     seen = [state["at"] for state in row["states"]]
-    started = min(begun, key=_when, default=seen[0] if seen else "")
+    started = min(begun, key=order, default=seen[0] if seen else "")
     ended = ""
     if final(row):
-        ended = max(done, key=_when, default=cutover.get("finished_at") or (seen[-1] if seen else ""))
+        ended = max(done, key=order, default=cutover.get("finished_at") or (seen[-1] if seen else ""))
     online = settings.get("mode") == "online"
     # The source of an offline migration is at rest from the beginning, whether this run saw that or not.
     down = between(read_only, cutover.get("finished_at")) if online else between(read_only or started, ended)
+    if row["state"] != "Succeeded":
+        down = None
     return {
         "started_at": started,
         "ended_at": ended,
@@ -164,11 +166,6 @@ def _times(row: dict[str, Any], facts: dict[str, Any], settings: dict[str, Any])
         "finished_at": cutover.get("finished_at") or "",
         "downtime_seconds": down,
     }
-
-
-def _when(text: str) -> float:
-    found = moment(text)
-    return found.timestamp() if found else 0.0
 
 
 def copying(states: list[dict[str, Any]]) -> float | None:
@@ -238,7 +235,8 @@ def _problem(row: dict[str, Any], failure: dict[str, Any], migration: dict[str, 
         message = row["message"] or explain(migration)
         return message, _finding_remedy(row, message) or NEW_NAME
     if status == "failed":
-        message = failure.get("message") or said
+        # A failure of this collection has its hint at the end of its sentence as well.
+        message = (failure.get("message") or said).rstrip().removesuffix(failure.get("hint") or "").rstrip()
         after = "The migration succeeded; after it: " if row["state"] == "Succeeded" else ""
         return f"{after}{message}", failure.get("hint") or _finding_remedy(row, message) or AGAIN
     if status == "waiting":

@@ -19,18 +19,22 @@ font:15px/1.45 system-ui,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
 h1{font-size:1.7rem;margin:0 0 .2rem}h2{font-size:1.25rem;margin:2.2rem 0 .6rem}
 h3{font-size:1rem;margin:1.2rem 0 .3rem}h4{font-size:.95rem;margin:.8rem 0 .2rem;font-weight:600}
 p{margin:.3rem 0}a{color:var(--link)}.soft{color:var(--soft)}
-h1,h2,h3,td,th,p,li,dd,summary{overflow-wrap:anywhere}
+h1,h2,h3,p,li,dd,summary{overflow-wrap:anywhere}
 .skip{position:absolute;left:-99rem}.skip:focus{left:1rem;top:.5rem;background:var(--page);padding:.3rem}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.6rem;margin:1rem 0;padding:0}
 .tiles div{border:1px solid var(--line);border-radius:6px;padding:.5rem .8rem;background:var(--band)}
 .tiles dt{color:var(--soft);font-size:.85rem}.tiles dd{margin:0;font-size:1.25rem;font-weight:600}
 .tiles small{display:block;font-size:.8rem;font-weight:400;color:var(--soft)}
 .wide{overflow-x:auto;border:1px solid var(--line);border-radius:6px}
-table{border-collapse:collapse;width:100%;font-size:.86rem}
+caption{text-align:left;font-weight:600;font-size:.95rem;padding:.3rem .55rem}caption small{font-weight:400}
+.host .wide{margin-top:.7rem}table{border-collapse:collapse;width:100%;font-size:.86rem}
 th,td{text-align:left;vertical-align:top;padding:.35rem .55rem;border-bottom:1px solid var(--line)}
-thead th{background:var(--band);white-space:nowrap;font-weight:600}
+td,th{overflow-wrap:break-word}
+thead th{background:var(--band);font-weight:600;vertical-align:bottom}
 tbody tr:last-child>*{border-bottom:0}tbody th{font-weight:600}
-#fleet td,#fleet tbody th{min-width:5.5rem}#fleet .said{min-width:17rem}
+#fleet td,#fleet tbody th{max-width:13rem}#fleet .said{min-width:15rem;max-width:none}
+#fleet{font-size:.82rem}#fleet th,#fleet td{padding:.3rem .45rem}
+#fleet td:nth-child(3){min-width:10rem}#fleet td:nth-child(6){white-space:nowrap}
 #fleet tbody th{position:sticky;left:0;background:var(--page);border-right:1px solid var(--line)}
 #fleet thead th:first-child{position:sticky;left:0;border-right:1px solid var(--line)}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}thead .n{text-align:right}
@@ -56,13 +60,16 @@ summary{cursor:pointer;padding:.5rem 0}summary h3{display:inline;margin:0 .5rem 
 code{font:.86em/1.4 ui-monospace,Consolas,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
 ul{margin:.3rem 0;padding-left:1.2rem}
 @media(max-width:40rem){body{padding:.8rem}.facts{grid-template-columns:1fr;gap:0}.facts dd{margin-bottom:.4rem}
-.tiles{grid-template-columns:repeat(2,1fr)}#fleet tbody th,#fleet thead th:first-child{max-width:8rem}}
+.tiles{grid-template-columns:repeat(2,1fr)}#fleet .said{min-width:24rem}
+#fleet tbody th,#fleet thead th:first-child{max-width:8rem}}
 @page{size:A4 landscape;margin:12mm}
-@media print{body{padding:0;max-width:none;font-size:9pt}.tools,.skip{display:none}
-.wide{overflow:visible;border:0}table{font-size:7.5pt}th,td{padding:2pt 3pt}
-#fleet td,#fleet tbody th,#fleet .said{min-width:0}#fleet tbody th,#fleet thead th:first-child{position:static}
+@media print{html{font-size:12px}.tiles{grid-template-columns:repeat(auto-fit,minmax(8rem,1fr))}
+body{padding:0;max-width:none;font-size:9pt}.tools,.skip{display:none}
+.wide{overflow:visible;border:0}table,#fleet{font-size:7.5pt}#fleet th,#fleet td,th,td{padding:2pt 3pt}
+#fleet tr>:nth-child(n){min-width:0;max-width:none}
+#fleet tbody th,#fleet thead th:first-child{position:static}
 thead{display:table-header-group}tr,figure,.tiles div{break-inside:avoid}h2,h3,h4,summary{break-after:avoid}
-thead th{white-space:normal}.s{white-space:normal}
+.s{white-space:normal}
 details::details-content{content-visibility:visible;block-size:auto}summary{list-style:none}
 details.host{border:0;border-top:1px solid var(--line);border-radius:0;padding:0}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}a{color:inherit;text-decoration:none}}

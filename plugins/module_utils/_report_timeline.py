@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ._report_words import duration, escaped, moment
+from ._report_words import duration, escaped, moment, order
 
 # A picture is not cut at the end of a page, so it has to fit one.
 ROWS = 15
@@ -117,7 +117,8 @@ def _pieces(row: dict[str, Any], end: str) -> list[tuple[str, str, str, str]]:
         if _ended(state):
             continue
         last = place + 1 == len(row["states"])
-        stop = end if last else row["states"][place + 1]["at"]
+        # The service ends a migration before anybody looks.
+        stop = end if last else min(row["states"][place + 1]["at"], end, key=order)
         found.append((_kind(state), state["at"], stop, state["substate"] or state["state"] or ""))
     return found
 

@@ -59,6 +59,12 @@ def moment(text: Any) -> datetime | None:
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
+def order(text: Any) -> float:
+    """What times are compared by, however they are written; one that is missing comes first."""
+    found = moment(text)
+    return found.timestamp() if found else 0.0
+
+
 def between(start: Any, end: Any) -> float | None:
     """Seconds from one time to the other, None where one is missing."""
     first, last = moment(start), moment(end)
@@ -74,6 +80,12 @@ def minute(text: Any) -> str:
 def second(text: Any) -> str:
     found = moment(text)
     return found.strftime("%Y-%m-%d %H:%M:%S") if found else NOTHING
+
+
+def span(start: Any, end: Any) -> str:
+    """Two times, without saying the same day twice."""
+    first, last = minute(start), minute(end)
+    return f"{first} to {last[11:] if last[:10] == first[:10] else last}"
 
 
 def duration(seconds: float | None) -> str:

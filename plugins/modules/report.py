@@ -266,7 +266,7 @@ report:
       elements: dict
       sample:
         - format: html
-          path: /home/me/report.html
+          path: /var/reports/night.html
           mode: "0600"
           digest: 3a7bd3e2360a3d29
 summary:

@@ -209,6 +209,8 @@ MANAGEMENT = [
     Case("peering_gone", "virtual_network_peering", {**PEERING, "state": "absent"}),
     Case("tags_check", "resource_tags", TAGS, check=True),
     Case("tags", "resource_tags", TAGS),
+    Case("report_check", "report", {"hosts": [{"host": "shop"}], "html": "report.html"}, check=True),
+    Case("report_nowhere", "report", {"hosts": [{"host": "shop"}], "html": "/nowhere/report.html"}, fails=True),
     Case("topology", "topology_info", TOPOLOGY),
     Case("topology_classic", "topology_info", {**TOPOLOGY, "generation": "classic"}, check=True),
     Case("topology_of_nothing", "topology_info", {**TOPOLOGY, "target": NO_SERVER}, fails=True),

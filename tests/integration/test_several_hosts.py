@@ -32,7 +32,12 @@ def test_one_that_fails_stops_nobody_else(three: dict[str, Pair], player: Player
         with three[name].target.connect("shop") as connection:
             assert connection.execute("SELECT count(*) FROM customer").fetchone() == (5000,)
     rows = json.loads(report.read_text())["hosts"]
-    assert {name: row["outcome"] for name, row in rows.items()} == {"online": "succeeded", "classic": "succeeded"}
+    assert {name: row["outcome"] for name, row in rows.items()} == {
+        "online": "succeeded",
+        "classic": "succeeded",
+        "broken": "failed",
+    }
+    assert "german" in rows["broken"]["message"]
     # The classic host's application is gone; the broken host had no part in it.
     assert "Delete it" in done.output
     again = player.play("public_access", hosts)

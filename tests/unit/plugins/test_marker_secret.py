@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-MODULES = sorted(path.stem for path in (Path(__file__).parents[3] / "plugins" / "modules").glob("*.py"))
+# It connects to nothing and is given no secret; its own tests look for those of the settings in what it writes.
+LOCAL = {"report"}
+MODULES = sorted({path.stem for path in (Path(__file__).parents[3] / "plugins" / "modules").glob("*.py")} - LOCAL)
 MARKER = "Marker-Secret-4711"
 SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
 NETWORK = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/shop-rg/providers/Microsoft.Network/virtualNetworks/shop"
