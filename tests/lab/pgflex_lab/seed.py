@@ -139,13 +139,16 @@ def add_server(lab: Lab, item: dict[str, Any], data: dict[str, Any] | None = Non
             f"a server needs type (single, flexible or other), name, admin and password; {error}"
         ) from None
     lab.servers.check_free(server.id)
-    cluster = lab.servers.make_cluster(server, password)
+    if item.get("cluster"):
+        cluster = lab.servers.share_cluster(server, str(item["cluster"]))
+    else:
+        cluster = lab.servers.make_cluster(server, password)
     if kind == "other":
         server.properties["hostaddr"] = cluster.hostaddr
     try:
         _place(lab, server, item, scope)
     except (ArmError, InvalidSeed):
-        lab.clusters.drop(server.name)
+        lab.servers.drop_cluster(server)
         lab.store.delete(server.id)
         raise
     for database in item.get("databases") or []:

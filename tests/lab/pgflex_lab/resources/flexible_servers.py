@@ -172,7 +172,7 @@ class FlexibleServers:
             try:
                 self._lab.server_networks.attach(server)
             except ArmError:
-                self._lab.clusters.drop(str(server.internal["cluster"]))
+                self._lab.servers.drop_cluster(server)
                 raise
             return self.view(server, request.api_version)
 

@@ -206,6 +206,17 @@ class Servers:
             self._lab.configurations.initialise(server)
         return cluster
 
+    def share_cluster(self, server: Resource, owner: str) -> Cluster:
+        """A thousand servers that only have to be there need no thousand clusters: this one is that of another."""
+        cluster = self._lab.clusters.get(owner)
+        server.internal["cluster"] = owner
+        return cluster
+
+    def drop_cluster(self, server: Resource) -> None:
+        """The cluster of a server that has one to itself; the others keep theirs."""
+        if server.internal.get("cluster") == server.name:
+            self._lab.clusters.drop(server.name)
+
     @staticmethod
     def _own_names(server: Resource) -> tuple[str, ...]:
         """What a server outside Azure is called in its own network."""
@@ -214,8 +225,8 @@ class Servers:
 
     def drop_clusters_in(self, scope: ResourceId) -> None:
         for server in self.all():
-            if scope.contains(server.id) and "cluster" in server.internal:
-                self._lab.clusters.drop(str(server.internal["cluster"]))
+            if scope.contains(server.id):
+                self.drop_cluster(server)
 
     def change(
         self,
