@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from ansible.module_utils.basic import AnsibleModule
 
 from ._errors import ModuleFailure, service_errors, translate
+from ._progress import Screen
 from ._spec import ArgumentSpec
 
 State = dict[str, Any]
@@ -25,6 +26,8 @@ class Runtime:
     dry_run: bool = False
     diff: bool = False
     report: Callable[[str], None] = lambda line: None
+    # The terminal to draw on, for what the user wants of it: auto, plain, live, or nothing said. None for plain lines.
+    screen: Callable[[str | None], Screen | None] = lambda wanted: None
     # A file that only this user can read, for tokens that the workers of one run share.
     token_cache: str | None = None
     warnings: list[str] = field(default_factory=list)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import textwrap
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,11 +15,14 @@ from typing import Any, TypeAlias
 from ._errors import service_errors, status_of, translate
 from ._estimate import base_copy_seconds, clock, remaining
 from ._parallel import each
+from ._progress import TICK, Live, Row, Screen
 from ._states import (
     OPENS_BY_ITSELF,
     explain,
     final,
+    latency,
     next_interval,
+    offline,
     open_databases,
     ready_for_cutover,
     tables,
@@ -33,6 +37,11 @@ SECONDS_UNTIL_MISSING = 10.0
 # How often a line comes although nothing but the clock has changed, in seconds.
 SIGN_OF_LIFE = 30.0
 COLUMNS = 80
+# Azure refills a subscription's reads with 25 a second, after the first 250; the rest is left to others.
+READS_A_SECOND = 20
+READS_AT_ONCE = 200
+# Rows looked at between two drawings.
+BATCH = 64
 
 
 @dataclass
@@ -44,6 +53,7 @@ class Watched:
     target: str
     fetch: Fetch
     size_gb: float | None = None
+    subscription: str = ""
     found: dict[str, Any] | None = None
     outcome: str = "watching"
     message: str | None = None
@@ -54,10 +64,13 @@ class Watched:
     misses: int = 0
     shown: str = ""
     copying_since: float | None = None
+    ended: float | None = None
+    changes: tuple[float, int] | None = None
+    changes_per_second: float | None = None
 
     @property
     def elapsed(self) -> float:
-        return time.monotonic() - self.started
+        return (self.ended or time.monotonic()) - self.started
 
     def result(self) -> dict[str, Any]:
         return {
@@ -85,29 +98,63 @@ class Watch:
         least: float,
         most: float,
         report: Callable[[str], None],
+        screen: Screen | None = None,
     ) -> None:
         self.watched = watched
         self.until_cutover = until_cutover
         self.deadline = Deadline(timeout)
         self.least, self.most = least, most
         self.report = report
+        self.live = Live(screen) if screen else None
+        self.crowd: Counter[str] = Counter()
 
     def run(self, *, once: bool = False) -> list[dict[str, Any]]:
         """Their results; `once` looks a single time and leaves the rest as it is."""
-        for row in self.watched:
-            row.started = time.monotonic()
-        while True:
-            now = time.monotonic()
-            open_rows = [row for row in self.watched if row.outcome == "watching"]
-            each(self._look, [row for row in open_rows if row.due <= now])
-            open_rows = [row for row in self.watched if row.outcome == "watching"]
-            if not open_rows or once:
-                break
-            if self.deadline.over:
-                self._give_up(open_rows)
-                break
-            pause(min(self.deadline.left, max(0.05, min(row.due for row in open_rows) - time.monotonic())))
+        began = time.monotonic()
+        for number, row in enumerate(self.watched):
+            row.started = began
+            row.due = began + max(0, number - READS_AT_ONCE) / READS_A_SECOND
+        if once:
+            each(self._look, self.watched)
+            return [row.result() for row in self.watched]
+        self._round()
+        while (open_rows := self._open()) and not self.deadline.over:
+            pause(min(self.deadline.left, self._until_due(open_rows)))
+            self._round()
+        self._give_up(open_rows)
+        self._draw()
         return [row.result() for row in self.watched]
+
+    def _open(self) -> list[Watched]:
+        return [row for row in self.watched if row.outcome == "watching"]
+
+    def _until_due(self, rows: list[Watched]) -> float:
+        left = max(0.05, min(row.due for row in rows) - time.monotonic())
+        return min(TICK, left) if self.live else left
+
+    def _round(self) -> None:
+        """One look at each that is due, and the picture of all."""
+        rows = self._open()
+        self.crowd = Counter(row.subscription for row in rows)
+        now = time.monotonic()
+        due = sorted((row for row in rows if row.due <= now), key=lambda row: row.due)
+        each(self._look, due[:BATCH])
+        self._draw()
+
+    def _draw(self) -> None:
+        if self.live is None:
+            return
+        try:
+            drawn = self.live.draw([picture(row) for row in self.watched], self.deadline.elapsed)
+        except OSError:
+            drawn = False
+        if not drawn:
+            # The terminal is gone or too small: what is told from here on comes as lines.
+            self.live = None
+
+    def _say(self, line: str) -> None:
+        """Where the picture is drawn, lines would break it: they go to the log only."""
+        (self.live.screen.log if self.live else self.report)(line)
 
     def _look(self, row: Watched) -> None:
         try:
@@ -122,10 +169,19 @@ class Watch:
                 row.outcome, row.message = "missing", f"There is no migration {row.name} to {row.target}."
             return
         row.misses, row.found = 0, found
-        row.due = time.monotonic() + next_interval(found, row.elapsed, self.least, self.most)
+        row.due = time.monotonic() + self._interval(row, found)
         self._note(row, found)
+        _measure(row, found)
         row.outcome, row.message = self._judge(found)
+        if row.outcome != "watching":
+            row.ended = time.monotonic()
         self._tell(row, found)
+
+    def _interval(self, row: Watched, found: dict[str, Any]) -> float:
+        wanted = next_interval(found, row.elapsed, self.least, self.most)
+        # So many share the reads of one subscription; a second of a cutover is a second of downtime, and goes first.
+        fair = self.crowd[row.subscription] / READS_A_SECOND
+        return wanted if found["substate"] == "CompletingMigration" else max(wanted, fair)
 
     def _failed_look(self, row: Watched, error: Exception) -> None:
         failure = translate(error, f"read the migration {row.name} to {row.target}")
@@ -136,7 +192,7 @@ class Watch:
         # Azure goes on whether it can be seen or not, so anything that may pass is waited out.
         row.message = failure.message
         for line in textwrap.wrap(f"{row.label}: {failure.message}", COLUMNS, subsequent_indent="  "):
-            self.report(line)
+            self._say(line)
 
     def _note(self, row: Watched, found: dict[str, Any]) -> None:
         here = (found["state"], found["substate"])
@@ -184,7 +240,7 @@ class Watch:
             return
         row.shown, row.told = gist, now
         for line in lines:
-            self.report(line)
+            self._say(line)
 
 
 def _stays(error: Exception) -> bool:
@@ -232,7 +288,56 @@ def _line(name: str, rest: str) -> str:
 def _left(row: Watched, found: dict[str, Any]) -> float | None:
     if found["substate"] != "MigratingData" or row.copying_since is None:
         return None
-    counts = [tables(database) for database in found["databases"]]
+    done, total = _counts(found)
     expected = base_copy_seconds(row.size_gb) if row.size_gb else None
-    elapsed = time.monotonic() - row.copying_since
-    return remaining(sum(done for done, _other in counts), sum(total for _other, total in counts), elapsed, expected)
+    return remaining(done, total, time.monotonic() - row.copying_since, expected)
+
+
+def _counts(found: dict[str, Any]) -> tuple[int, int]:
+    counts = [tables(database) for database in found["databases"]]
+    return sum(done for done, _total in counts), sum(total for _done, total in counts)
+
+
+def _measure(row: Watched, found: dict[str, Any]) -> None:
+    """How fast changes are applied, between this look and the one before."""
+    known = [one["applied_changes"] for one in found["databases"] if one["applied_changes"] is not None]
+    if not known:
+        return
+    now, applied = time.monotonic(), sum(int(count) for count in known)
+    if row.changes and now > row.changes[0] and applied >= row.changes[1]:
+        row.changes_per_second = (applied - row.changes[1]) / (now - row.changes[0])
+    row.changes = (now, applied)
+
+
+def picture(row: Watched) -> Row:
+    """What the live view shows of a migration."""
+    found = row.found
+    if found is None:
+        return Row(row.label, row.outcome, elapsed=row.elapsed, message=row.message)
+    done, total = _counts(found)
+    follows = not offline(found) and row.changes is not None
+    speed = _speed(row, found, done, total)
+    return Row(
+        label=row.label,
+        outcome=row.outcome,
+        elapsed=row.elapsed,
+        message=row.message,
+        where=found["substate"] or found["state"],
+        done=done,
+        total=total,
+        errored=sum(database["tables_errored"] or 0 for database in found["databases"]),
+        left=_left(row, found),
+        megabytes_per_second=speed * row.size_gb * 1000 / total if speed and row.size_gb else None,
+        tables_per_minute=speed * 60 if speed else None,
+        behind=latency(found) if follows else None,
+        changes=row.changes[1] if row.changes and follows else None,
+        changes_per_second=row.changes_per_second if follows else None,
+    )
+
+
+def _speed(row: Watched, found: dict[str, Any], done: int, total: int) -> float | None:
+    """Tables a second, while they are copied."""
+    if found["substate"] != "MigratingData" or row.copying_since is None or not done or done == total:
+        return None
+    seconds = time.monotonic() - row.copying_since
+    return done / seconds if seconds else None

@@ -13,7 +13,8 @@ description:
   - Waits until each of any number of migrations has ended or is ready for its cutover, and shows how far they are.
   - One task waits for all hosts of a play; a task for each host would keep a worker of Ansible busy for hours.
   - Every look costs one request for each migration that is still on its way. The time between two looks grows with the
-    age of the migration, and is shortest while a cutover runs.
+    age of the migration, and is shortest while a cutover runs. Hundreds of them are looked at less often than
+    O(max_interval) says, since a subscription answers only so many questions a second.
   - A migration that waits for its user is not waited for any longer; the result says what it needs.
   - Broken connections and errors of the service that may pass are waited out until O(wait_timeout).
 author:
@@ -100,12 +101,26 @@ options:
       - Seconds to wait at most. A migration lives for seven days at most.
     type: int
     default: 86400
+  progress:
+    description:
+      - How the progress is shown. V(live) draws a table of all migrations again and again in the terminal; V(plain)
+        writes a line whenever something has changed, and twice a minute when nothing has.
+      - V(auto) draws when the output goes to a terminal that a person looks at and no other task can run meanwhile. It
+        writes lines into a file or a pipe, in AWX, under ansible-runner, with C(-vvv), and with other strategies than
+        linear.
+      - Without a terminal, or in one that is too small, lines are written whatever is asked for.
+      - Left out, what the variable C(pgflex_progress) says, and otherwise V(auto).
+    type: str
+    choices:
+      - auto
+      - plain
+      - live
 extends_documentation_fragment:
   - pgflex.migrate._azure
   - pgflex.migrate._attributes.info
 notes:
   - The progress is shown while the task runs inside Ansible's worker, see the note on that; an ordinary module has no
-    way to.
+    way to. Colours are Ansible's: none with C(NO_COLOR) or C(ANSIBLE_NOCOLOR).
   - In check mode the module looks once and does not wait.
 seealso:
   - module: pgflex.migrate.migration
@@ -229,6 +244,7 @@ SPEC = AZURE.merge(
             "min_interval": {"type": "float", "default": 5},
             "max_interval": {"type": "float", "default": 60},
             "wait_timeout": {"type": "int", "default": 86400},
+            "progress": {"type": "str", "choices": ["auto", "plain", "live"]},
         }
     )
 )
@@ -246,6 +262,7 @@ class WatchModule(AzureInfoModule):
             least=self.params["min_interval"],
             most=self.params["max_interval"],
             report=self.runtime.report,
+            screen=self.runtime.screen(self.params["progress"]),
         )
         rows = watch.run(once=self.runtime.dry_run)
         bad = [row for row in rows if row["outcome"] not in FINE]
@@ -265,6 +282,7 @@ class WatchModule(AzureInfoModule):
             target=row["server_name"],
             fetch=self._fetch(row),
             size_gb=row["size_gb"],
+            subscription=row["subscription_id"] or "",
         )
 
     def _fetch(self, row: dict[str, Any]) -> Fetch:

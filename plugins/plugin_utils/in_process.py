@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
+import pkgutil
 import ssl
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +27,14 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils._base import PgflexModule, Runtime
+from ..module_utils._errors import service_errors
 from ..module_utils._spec import ArgumentSpec
 from .plain import plain
+from .terminal import CHOICES, Terminal, terminal_for
 
-# Loaded once by the program that forks the workers; what the SDKs would otherwise load in every fork, lazily.
-# Measured on 100 hosts: 32 ms a host with these, 96 ms without.
-PRELOAD = (
+# Loaded once by the program that forks the workers; what would otherwise be loaded in every fork, lazily.
+# Measured on 100 hosts: 32 ms a host with the packages, 96 ms without; 8 to 75 ms more for a module of our own.
+PACKAGES = (
     "azure.core.pipeline.transport._requests_basic",
     "azure.identity",
     "azure.mgmt.authorization.v2022_04_01",
@@ -39,11 +44,18 @@ PRELOAD = (
     "azure.mgmt.rdbms.postgresql",
     "psycopg",
 )
-for _name in PRELOAD:
+MODULES = "ansible_collections.pgflex.migrate.plugins.modules"
+for _name in PACKAGES:
     # A package that is missing here is reported by the module that needs it, with its name.
     with contextlib.suppress(ImportError):
         importlib.import_module(_name)
+for _found in pkgutil.iter_modules([str(Path(__file__).parents[1] / "modules")]):
+    importlib.import_module(f"{MODULES}.{_found.name}")
+# It imports the packages whose errors it names.
+service_errors()
 ssl.create_default_context()
+# A collection in a worker would look at all of this again, and make a copy of each page of it.
+gc.freeze()
 
 display = Display()
 
@@ -78,7 +90,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _in_worker(self, variables: dict[str, Any]) -> dict[str, Any]:
         name = self._task.action.rsplit(".", 1)[-1]
-        module = importlib.import_module(f"ansible_collections.pgflex.migrate.plugins.modules.{name}")
+        module = importlib.import_module(f"{MODULES}.{name}")
         spec: ArgumentSpec = module.SPEC
         validator = ArgumentSpecValidator(spec.options, **spec.constraints())
         args = plain(self._task.args)
@@ -86,7 +98,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             checked = validator.validate(args)
             if checked.error_messages:
                 raise AnsibleActionFail(self._refusal(checked))
-            result = self._run_module(module.MODULE, checked.validated_parameters)
+            result = self._run_module(module.MODULE, checked.validated_parameters, variables)
         if _shows_invocation(variables):
             result["invocation"] = {"module_args": checked.validated_parameters}
         masked: dict[str, Any] = remove_values(result, checked._no_log_values)
@@ -99,15 +111,26 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         text: str = to_text(f"{prefix if isinstance(first, UnsupportedError) else ''}{first.msg}")
         return text
 
-    def _run_module(self, kind: type[PgflexModule], params: dict[str, Any]) -> dict[str, Any]:
+    def _run_module(
+        self, kind: type[PgflexModule], params: dict[str, Any], variables: dict[str, Any]
+    ) -> dict[str, Any]:
         runtime = Runtime(
             params=params,
             dry_run=bool(self._task.check_mode),
             diff=bool(self._task.diff),
             report=display.display,
+            screen=partial(self._screen, variables),
             token_cache=str(Path(C.DEFAULT_LOCAL_TMP) / "pgflex-tokens.json"),
         )
         return kind(runtime).run()
+
+    def _screen(self, variables: dict[str, Any], wanted: str | None) -> Terminal | None:
+        """The option of the task wins over the variable pgflex_progress; what is neither is no reason to stop."""
+        said = wanted or str(self._templar.template(variables.get("pgflex_progress")) or "auto")
+        if said not in CHOICES:
+            display.warning(f"pgflex_progress is {', '.join(CHOICES[:-1])} or {CHOICES[-1]}, and not {said}.")
+            said = "auto"
+        return terminal_for(said, self._task, len(variables.get("ansible_play_batch") or []))
 
     @contextlib.contextmanager
     def _environment(self) -> Any:
