@@ -68,6 +68,11 @@ postgres-versions: $(READY) ## PostgreSQL of the majors that the tests use, into
 bench-data: $(READY) ## time of copying and comparing data: [SIZES="1 5"] (GB) [RUNS=3] [MAJOR=15]
 	@PYTHONPATH=tests $(BIN)/python tests/bench/data.py
 
+.PHONY: bench-fleet
+bench-fleet: $(READY) ## cost of many migrations, beside az: [SIZES="1 10 100"] [EMPTY=1000] [AZ="1 10"] [OPTIONS=--profile]
+	@PYTHONPATH=.build/collections:tests/lab:tests/conformance $(BIN)/python tests/bench/fleet.py \
+		--sizes $${SIZES-1 10 100} --empty $${EMPTY-1000} --az $${AZ-1 10} $(OPTIONS)
+
 .PHONY: integration
 integration: $(READY) ## playbooks, roles and modules against the lab; the demo
 	@$(PYTEST) tests/integration tests/demo

@@ -89,6 +89,15 @@ class Az:
         self._environment = self._environ(proxied)
         self._driver: subprocess.Popen[str] | None = None
 
+    @property
+    def python(self) -> Path:
+        return self._venv / "bin" / "python"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For a program that runs az itself, as this user."""
+        return dict(self._environment)
+
     def _environ(self, proxied: bool) -> dict[str, str]:
         """Nothing of the user's. With `proxied` the CLI keeps its own endpoints, and the proxy leads to the lab."""
         trusted = self.lab.environment()
@@ -115,7 +124,7 @@ class Az:
     def process(self, *arguments: str) -> Finished:
         """`az` as its script runs it, a process for the command."""
         done = subprocess.run(
-            [self._venv / "bin" / "python", "-m", "azure.cli", *arguments],
+            [self.python, "-m", "azure.cli", *arguments],
             env=self._environment,
             cwd=self._home,
             stdin=subprocess.DEVNULL,
@@ -130,7 +139,7 @@ class Az:
         """The same code in a process that stays, which is faster."""
         if self._driver is None:
             self._driver = subprocess.Popen(
-                [self._venv / "bin" / "python", DRIVER],
+                [self.python, DRIVER],
                 env=self._environment,
                 cwd=self._home,
                 stdin=subprocess.PIPE,
