@@ -79,6 +79,7 @@ class Pair:
 
     source: Server
     target: Server
+    lab: Running
 
     def host(self, **more: Any) -> dict[str, Any]:
         """The dictionary pgflex of this pair; `more` is laid over it, mappings key by key, None takes a key away."""
@@ -124,6 +125,7 @@ def make_pair(lab: Running, name: str) -> Pair:
     pair = Pair(
         Server(source["name"], f"pgadmin@{source['name']}", source["hostaddr"]),
         Server(target["name"], "pgadmin", target["hostaddr"]),
+        lab,
     )
     with pair.source.connect("postgres") as connection:
         connection.execute("CREATE DATABASE shop")

@@ -13,7 +13,10 @@ from pgflex_lab.process import Running
 
 
 def host(pair: Pair, **more: Any) -> dict[str, Any]:
-    """In the lab a server reaches another by its address; their names are not in any DNS."""
+    """In the lab a server reaches another by its address, and Azure's right to make subscriptions has to be imitated."""
+    for server in (pair.source, pair.target):
+        statement = f"ALTER ROLE {server.user.split('@')[0]} SUPERUSER"
+        pair.lab.admin("POST", "sql", {"server": server.name, "statement": statement})
     ways = {
         "source_from_target": {"hostaddr": pair.source.hostaddr, "sslmode": "require"},
         "target_from_source": {"hostaddr": pair.target.hostaddr, "sslmode": "require"},
