@@ -69,7 +69,8 @@ body{padding:0;max-width:none;font-size:9pt}.tools,.skip{display:none}
 #fleet tr>:nth-child(n){min-width:0;max-width:none}
 #fleet tbody th,#fleet thead th:first-child{position:static}
 thead{display:table-header-group}tr,figure,.tiles div{break-inside:avoid}h2,h3,h4,summary{break-after:avoid}
-.s{white-space:normal}
+#fleet tr>:nth-child(3){min-width:9rem}.host .wide,.key{break-inside:avoid}
+.key,caption{break-after:avoid}caption{padding-left:0}
 details::details-content{content-visibility:visible;block-size:auto}summary{list-style:none}
 details.host{border:0;border-top:1px solid var(--line);border-radius:0;padding:0}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}a{color:inherit;text-decoration:none}}
