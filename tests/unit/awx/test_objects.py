@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from jinja2 import StrictUndefined
-from jinja2.nativetypes import NativeEnvironment
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from .awx_objects import AWX, ROOT, objects, settings_of_a_host, spec_of
 from .survey_rules import meaning_problems, survey_problems
@@ -165,7 +165,7 @@ def test_credential_type_is_what_awx_takes() -> None:
 def test_injectors_use_the_inputs_and_all_of_them() -> None:
     kind = objects()["awx_credential_type"]
     values = {field["id"]: f"value of {field['id']}" for field in kind["inputs"]["fields"]}
-    environment = NativeEnvironment(undefined=StrictUndefined)
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
     # ansible-runner writes the environment down among a job's artifacts.
     assert set(kind["injectors"]) == {"extra_vars"}
     flat: dict[str, str] = {}
