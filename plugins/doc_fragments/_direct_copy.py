@@ -11,8 +11,8 @@ class ModuleDocFragment:
 options:
   maintenance_database:
     description:
-      - Database of the target that holds the table C(pgflex.copies), in which the state of copies is noted, and from which
-        other databases are made and dropped.
+      - Database of the target that holds the table C(pgflex.copies), in which the state of copies is noted, and from
+        which other databases are made and dropped.
     type: str
     default: postgres
 """

@@ -65,6 +65,7 @@ DEFAULTS: dict[str, Any] = {
         "delete": True,
     },
 }
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 CONNECTION = ("host", "hostaddr", "port", "user", "password", "sslmode", "sslrootcert")
 
 
@@ -79,15 +80,18 @@ def with_defaults(given: dict[str, Any], defaults: Mapping[str, Any] | None = No
     return merged
 
 
-def problems(given: dict[str, Any]) -> list[str]:
-    """Everything that is wrong with the settings of a host, each a sentence that names the setting."""
+def problems(given: dict[str, Any], *, whole: bool = False) -> list[str]:
+    """Everything that is wrong with the settings of a host, each a sentence that names the setting.
+
+    With `whole` they are those of a fleet's host, whose databases may become several migrations.
+    """
     shapeless = [name for name, default in DEFAULTS.items() if isinstance(default, dict) and _no_mapping(given, name)]
     if shapeless:
         return [f"pgflex.{name} has to be a mapping." for name in shapeless]
     settings = with_defaults(given)
     source, target = settings["source"], settings["target"]
     found = [f"pgflex.{name} is missing." for name in _missing(settings, source, target)]
-    found += _database_problems(settings.get("databases"), settings["engine"])
+    found += _database_problems(settings.get("databases"), limited=settings["engine"] == "service" and not whole)
     name = settings.get("migration_name")
     if name and not NAME.fullmatch(str(name)):
         found.append(
@@ -101,10 +105,24 @@ def problems(given: dict[str, Any]) -> list[str]:
     found += _preflight_problems(settings["preflight"])
     found += _create_problems(target.get("create"), source["type"])
     found += _copy_problems(settings["copy"], source["type"])
+    found += _cutover_problems(settings["cutover"])
     window = settings.get("window") or {}
     if window.get("end") and not window.get("start"):
         found.append("pgflex.window.end is given without pgflex.window.start.")
     return found
+
+
+def _cutover_problems(cutover: dict[str, Any]) -> list[str]:
+    window = cutover.get("window") or {}
+    if cutover["trigger"] != "window":
+        return ["pgflex.cutover.window is given, and pgflex.cutover.trigger is not window."] if window else []
+    wrong = [name for name in ("start", "end") if not MOMENT.fullmatch(str(window.get(name) or ""))]
+    if wrong:
+        which = " and ".join(f"pgflex.cutover.window.{name}" for name in wrong)
+        return [f"{which} has to be a time in UTC such as 2026-11-21T02:00:00Z: pgflex.cutover.trigger is window."]
+    if window["end"] <= window["start"]:
+        return ["pgflex.cutover.window ends before it starts."]
+    return []
 
 
 def _no_mapping(given: dict[str, Any], name: str) -> bool:
@@ -119,7 +137,7 @@ def _missing(settings: dict[str, Any], source: dict[str, Any], target: dict[str,
     return missing
 
 
-def _database_problems(names: Any, engine: str) -> list[str]:
+def _database_problems(names: Any, *, limited: bool) -> list[str]:
     if not names:
         return ["pgflex.databases is empty: name at least one database."]
     if not isinstance(names, list):
@@ -127,7 +145,7 @@ def _database_problems(names: Any, engine: str) -> list[str]:
     no_text = [name for name in names if not isinstance(name, str)]
     found = [f"pgflex.databases names {name}, which is no text: put it in quotes." for name in no_text]
     names = [str(name) for name in names]
-    if len(names) > MAX_DATABASES and engine == "service":
+    if len(names) > MAX_DATABASES and limited:
         found.append(
             f"pgflex.databases names {len(names)} databases; the service takes up to {MAX_DATABASES} in one migration. "
             "Run pgflex.migrate.fleet, which makes several of it, or take pgflex.engine direct."

@@ -1,0 +1,37 @@
+# Copyright (c) 2026, the pgflex.migrate contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..module_utils._fleet_plan import fleet_plan, fleet_summary
+from ..plugin_utils.plain import plain
+
+
+def _plan(hosts: Any, limits: Any = None, now: Any = None, regions: Any = None) -> dict[str, Any]:
+    return fleet_plan(plain(hosts), plain(limits), str(now) if now else None, plain(regions))
+
+
+def _summary(hosts: Any) -> dict[str, str]:
+    return fleet_summary(plain(hosts))
+
+
+def _facts(host: str, hostvars: Any, alive: Any) -> dict[str, Any]:
+    """What `fleet_summary` takes, of one host; `alive` are those that have not failed."""
+    known = hostvars[host]
+    result = plain(known.get("migrate_result")) or {}
+    return {
+        "failed": host not in alive,
+        "phase": plain(known.get("fleet_phase")),
+        "later": plain(known.get("fleet_later")),
+        "outcome": result.get("outcome"),
+        "message": result.get("message"),
+    }
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"fleet_plan": _plan, "fleet_summary": _summary, "fleet_facts": _facts}
