@@ -20,6 +20,7 @@ from ._roles_session import (
     Rehearsal,
     Work,
     apply_steps,
+    join,
     read_defaults,
     read_large_objects,
     read_roles,
@@ -46,6 +47,7 @@ class Job:
     passwords: Mapping[str, str] = field(repr=False)
     always: bool = False
     exact: bool = False
+    join_owners: bool = False
 
     @classmethod
     def from_options(cls, params: Mapping[str, Any]) -> Job:
@@ -58,6 +60,7 @@ class Job:
             passwords={str(name): str(password) for name, password in params["passwords"].items()},
             always=params["update_password"] == "always",
             exact=params["exact"],
+            join_owners=params["join_owners"],
         )
 
 
@@ -132,6 +135,11 @@ class RolesCopy:
         for database in job.databases:
             planner = GrantPlanner(names, self.left_out, database, frozenset(roles), rehearsal.able, mine, job.exact)
             self.plans[database] = self._plan(planner)
+        if job.join_owners:
+            owners = {owner for plan in self.plans.values() for owner in plan.owners}
+            lacking = sorted(owners & rehearsal.able - rehearsal.members_of)
+            user = self.target.user
+            self.steps += [Step(GRANTED, user, join(name, self.target), f"membership in {name}") for name in lacking]
 
     def _require_databases(self, source: Roles, target: Roles) -> None:
         for server, side in ((self.job.source, source), (self.job.target, target)):

@@ -65,6 +65,8 @@ class DatabasePlan:
     grants: list[Grant] = field(default_factory=list)
     defaults: list[str] = field(default_factory=list)
     acting: set[str] = field(default_factory=set)
+    owners: set[str] = field(default_factory=set)
+    """To whom something belongs in the end."""
 
     @property
     def grant_statements(self) -> list[str]:
@@ -124,6 +126,7 @@ class GrantPlanner:
             self.moved[theirs.sql] = owner
             # Where the new owner may not make objects, the schema's owner lends him the right.
             self.plan.acting |= {self.containers.get(theirs.inside or "", owner)} & self.able
+        self.plan.owners.add(owner)
         self.plan.grants += self._differences(ours, theirs, owner)
 
     def _changed_public(self, ours: Thing) -> bool:

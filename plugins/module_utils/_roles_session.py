@@ -153,6 +153,8 @@ class Rehearsal:
         self.target = target
         self.refused: dict[Step, str] = {}
         self.able: frozenset[str] = frozenset()
+        self.members_of: frozenset[str] = frozenset()
+        """Those of `able` that need no becoming a member."""
 
     def run(self, steps: Iterable[Step]) -> None:
         with sql_errors(self.server, "try what is to be done"), self.connection.transaction(force_rollback=True):
@@ -179,6 +181,7 @@ class Rehearsal:
 
     def _able(self) -> frozenset[str]:
         """On whose behalf the user can act, if he makes himself a member first where he may."""
+        self.members_of = frozenset(name for name, able in self._memberships() if able)
         if not self.target.superuser:
             for name, able in self._memberships():
                 if not able and not PLATFORM.match(name):

@@ -74,6 +74,12 @@ options:
         source are taken away, and privileges of everybody too.
     type: bool
     default: false
+  join_owners:
+    description:
+      - Whether O(target.user) becomes and stays a member of the roles that own something in O(databases).
+      - An administrator in Azure is no superuser. Without it he can neither read nor compare what belongs to others.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - pgflex.migrate._connection.source
   - pgflex.migrate._connection.target
@@ -210,6 +216,7 @@ SPEC = ArgumentSpec(
             "no_log": False,
         },
         "exact": {"type": "bool", "default": False},
+        "join_owners": {"type": "bool", "default": False},
     }
 )
 

@@ -314,6 +314,17 @@ def test_nothing_is_taken_away_unless_exact(ends):
     assert not copied(*ends, exact=True, target_user=SUPERUSER)["changed"]
 
 
+@pytest.mark.parametrize("ends", [(14, 16), (16, 15)], indirect=True, ids=str)
+def test_who_copies_can_read_what_belongs_to_others(ends):
+    _source, target = ends
+    copied(*ends)
+    result = copied(*ends, join_owners=True)
+    assert {row["statement"].split()[1] for row in result["roles"]["granted"]} == {'"app"', '"Odd', '"readers"'}
+    with target.connect("privileges", USER) as connection:
+        connection.execute("SELECT 1 FROM public.plain")
+    assert not copied(*ends, join_owners=True)["changed"]
+
+
 OBJECTS = {
     "TABLE public.plain": ["SELECT", "INSERT", "UPDATE", "DELETE", "TRIGGER", "SELECT (open)", "UPDATE (secret)"],
     'TABLE "Odd Name"."T.x"': ["SELECT", "TRUNCATE", "REFERENCES", 'SELECT ("c.d")'],
