@@ -103,3 +103,25 @@ def test_a_target_like_the_source(made: Pair, player: Player) -> None:
     second = player.play(playbook(player, *PHASES), hosts)
     assert second.code == 0 and second.recap()["changed"] == 0, second.output
     assert player.writes() == []
+
+
+def test_wrong_input_is_one_clear_failure(made: Pair, player: Player) -> None:
+    outside = {"type": "OnPremises", "host": "db1.example.org", "resource_group": None, "name": None, "hostaddr": None}
+    wrong = {
+        "nowhere": ({}, "check pgflex.target, or say in pgflex.target.create how to make it"),
+        "size": (
+            {"source": outside, "target": {"create": {"version": "16"}}},
+            "pgflex.target.create lacks location, sku_name",
+        ),
+        "small": ({"target": {"create": {"storage_gb": 32}}}, "is too small to be like"),
+        "rules": (
+            {"source": outside, "copy": {"tags": True}},
+            "pgflex.copy.tags can only be asked of a source in Azure",
+        ),
+    }
+    player.writes()
+    played = player.play(playbook(player), {name: made.host(**more) for name, (more, _words) in wrong.items()})
+    output = " ".join(played.output.split())
+    assert player.writes() == [] and played.code != 0
+    for name, (_more, words) in wrong.items():
+        assert played.recap(name)["failed"] == 1 and words in output, (name, played.output)
