@@ -17,7 +17,7 @@ from ._estimate import clock
 # Seconds between two drawings.
 TICK = 1.0
 # Fewer lines or columns show nothing of use.
-LEAST_LINES, LEAST_COLUMNS = 6, 40
+LEAST_LINES, LEAST_COLUMNS = 6, 60
 WORDS = {
     "PerformingPreRequisiteSteps": "preparing",
     "ValidationInProgress": "validating",

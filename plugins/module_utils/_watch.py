@@ -290,7 +290,9 @@ def _left(row: Watched, found: dict[str, Any]) -> float | None:
         return None
     done, total = _counts(found)
     expected = base_copy_seconds(row.size_gb) if row.size_gb else None
-    return remaining(done, total, time.monotonic() - row.copying_since, expected)
+    elapsed = time.monotonic() - row.copying_since
+    # Nothing follows from tables that were there at the first look.
+    return remaining(done, total, elapsed, expected) if elapsed or expected else None
 
 
 def _counts(found: dict[str, Any]) -> tuple[int, int]:

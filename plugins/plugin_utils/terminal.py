@@ -16,6 +16,8 @@ display = Display()
 # Kept by the program that forks the workers: a worker has no terminal, but may ask how large this one is.
 TERMINAL = os.dup(1) if os.isatty(1) else None
 CHOICES = ("auto", "plain", "live")
+# What can not move its cursor, or does not say what it is.
+NO_TERMS = (None, "", "dumb")
 # They run ansible-playbook on a terminal of their own making, and show its lines to somebody else.
 RUNNER_VARIABLES = ("AWX_ISOLATED_DATA_DIR", "RUNNER_OMIT_EVENTS", "AWX_HOST", "CI")
 RUNNER_CALLBACK = "awx_display"
@@ -41,7 +43,7 @@ class Terminal:
 
 def terminal_for(wanted: str, task: Any, hosts: int) -> Terminal | None:
     """Where to draw: `live` wherever there is a terminal, `auto` when nobody else writes to it meanwhile."""
-    if wanted == "plain" or TERMINAL is None or os.environ.get("TERM", "dumb") == "dumb":
+    if wanted == "plain" or TERMINAL is None or os.environ.get("TERM") in NO_TERMS:
         return None
     if wanted == "auto" and not (_for_a_person() and _alone(task, hosts)):
         return None

@@ -322,3 +322,36 @@ def test_progress_is_shown_while_it_runs(action: Any, arm: Any, sign_in: Any, mo
     arm.expect("GET", MIGRATION, json=migration("Succeeded"))
     action("watch", {**sign_in, "migrations": [{**WHERE, "label": "the shop"}]})
     assert lines == ["the shop: Succeeded, 0:00 elapsed"]
+
+
+@pytest.mark.parametrize(
+    ("option", "variable", "wanted"),
+    [
+        (None, None, "auto"),
+        ("plain", None, "plain"),
+        (None, "plain", "plain"),
+        (None, trust_as_template("{{ how }}"), "live"),
+        ("live", "plain", "live"),
+        (None, "fancy", "auto"),
+    ],
+)
+def test_how_progress_is_shown_is_the_options_the_variables_or_ansibles_choice(
+    action: Any, arm: Any, sign_in: Any, monkeypatch: pytest.MonkeyPatch, option: Any, variable: Any, wanted: str
+) -> None:
+    asked: list[tuple[str, int]] = []
+    warned: list[str] = []
+    monkeypatch.setattr(in_process, "terminal_for", lambda said, task, hosts: asked.append((said, hosts)))
+    monkeypatch.setattr(in_process.display, "warning", warned.append)
+    arm.expect("GET", MIGRATION, json=migration("Succeeded"))
+    args = {**sign_in, "migrations": [WHERE], **({"progress": option} if option else {})}
+    variables = {"how": "live", "ansible_play_batch": ["a", "b"]}
+    result = action("watch", args, {**variables, **({"pgflex_progress": variable} if variable else {})})
+    assert not result.get("failed") and asked == [(wanted, 2)]
+    assert warned == (["pgflex_progress is auto, plain or live, and not fancy."] if variable == "fancy" else [])
+
+
+def test_all_that_a_worker_needs_is_loaded_before_it_is_forked() -> None:
+    """Each import that is left to the workers is paid again for each host and task."""
+    for module in ("modules.migration", "module_utils._topology", "module_utils._validation_database"):
+        assert f"ansible_collections.pgflex.migrate.plugins.{module}" in sys.modules
+    assert {"azure.identity", "azure.mgmt.network", "httpx", "psycopg"} <= set(sys.modules)

@@ -2,11 +2,19 @@
 from __future__ import annotations
 
 import itertools
+import re
+import time
 from typing import Any
 
 import pytest
 from ansible_collections.pgflex.migrate.plugins.module_utils._states import RELEASES
-from ansible_collections.pgflex.migrate.plugins.module_utils._watch import SIGN_OF_LIFE, Watch, Watched, progress
+from ansible_collections.pgflex.migrate.plugins.module_utils._watch import (
+    READS_A_SECOND,
+    SIGN_OF_LIFE,
+    Watch,
+    Watched,
+    progress,
+)
 
 COUNTS = {"tables_queued": 0, "tables_loading": 0, "tables_completed": 0, "tables_errored": 0}
 LONG = "a-very-long-name-of-a-host-in-the-inventory.with-a-domain.example.org"
@@ -181,3 +189,150 @@ def test_the_deadline_holds_for_all_together() -> None:
 def test_one_that_was_never_seen_says_so() -> None:
     (row,), _lines = watch(watched(None, None), timeout=5)
     assert row["outcome"] == "timeout" and "last state never seen" in row["message"]
+
+
+# On a terminal
+
+
+class Drawn:
+    """A terminal that keeps what was drawn; `sizes` is what it says of itself, None for one that is gone."""
+
+    colour = False
+
+    def __init__(self, *sizes: tuple[int, int] | None) -> None:
+        self.sizes = list(sizes) or [(80, 24)]
+        self.pictures: list[list[str]] = []
+        self.logged: list[str] = []
+
+    def size(self) -> tuple[int, int]:
+        found = self.sizes.pop(0) if len(self.sizes) > 1 else self.sizes[0]
+        if found is None:
+            raise OSError(25, "Inappropriate ioctl for device")
+        return found
+
+    def write(self, text: str) -> None:
+        self.pictures.append([line.strip() for line in re.sub(r"\x1b\[[0-9]*[A-Z]", "", text).splitlines()])
+
+    def log(self, line: str) -> None:
+        self.logged.append(line)
+
+
+def live(screen: Drawn, *rows: Watched, **options: Any) -> tuple[list[dict[str, Any]], list[str]]:
+    lines: list[str] = []
+    given = {"until_cutover": True, "timeout": 3600, "least": 5, "most": 60, **options}
+    return Watch(list(rows), **given, report=lines.append, screen=screen).run(), lines
+
+
+def test_the_table_is_drawn_every_second_and_the_lines_go_to_the_log() -> None:
+    screen = Drawn()
+    counted = database(tables_completed=3, tables_queued=6)
+    answers = [migration("InProgress", "MigratingData", counted), migration("Succeeded", "Completed")]
+    _rows, lines = live(screen, watched(*answers))
+    assert lines == []
+    assert screen.logged[:2] == ["shop: MigratingData, 0:00 elapsed", "  shop: 3/9 tables"]
+    assert [picture[0].split()[-2] for picture in screen.pictures] == [
+        "0:00",
+        "0:01",
+        "0:02",
+        "0:03",
+        "0:04",
+        "0:05",
+        "0:05",
+    ]
+    assert screen.pictures[0][1] == "shop  copying  ███░░░░░░░  33%  3/9 tables"
+    assert screen.pictures[1][1] == "shop  copying  ███░░░░░░░  33%  0:02 left  3/9 tables  180/min"
+    assert screen.pictures[-1][1] == "shop  done  ██████████ 100%  in 0:05"
+
+
+def test_rates_of_a_copy_of_known_size_and_of_changes() -> None:
+    screen = Drawn((120, 24))
+    first = database(tables_completed=2, tables_queued=6, applied_changes=100, latency=3)
+    then = database(tables_completed=4, tables_queued=4, applied_changes=600, latency=1)
+    answers = [migration("InProgress", "MigratingData", row) for row in (first, then)]
+    live(screen, watched(*answers, migration("Succeeded", "Completed"), size_gb=2))
+    row = screen.pictures[8][1]
+    assert "50%" in row and "1 s behind" in row and "100 changes/s" in row and "4/8 tables" in row
+    assert re.search(r" 1[0-9]{2} MB/s", row)
+
+
+@pytest.mark.parametrize("sizes", [[(80, 24), None], [(80, 24), (50, 24)], [(80, 24), (80, 3)]])
+def test_a_terminal_that_is_gone_or_too_small_gets_lines(sizes: Any) -> None:
+    screen = Drawn(*sizes)
+    counted = [database(tables_completed=done, tables_queued=9 - done) for done in (1, 2, 3)]
+    answers = [migration("InProgress", "MigratingData", row) for row in counted]
+    (row,), lines = live(screen, watched(*answers, migration("Succeeded", "Completed")))
+    assert row["outcome"] == "succeeded" and len(screen.pictures) == 1
+    assert [line for line in lines if "tables" in line] == ["  shop: 2/9 tables", "  shop: 3/9 tables"]
+
+
+def test_a_failed_look_is_shown_in_its_row_until_the_next() -> None:
+    from azure.core.exceptions import ServiceRequestError
+
+    answers: list[Any] = [migration(), ServiceRequestError("No route to host."), migration("Succeeded", "Completed")]
+
+    def fetch() -> Any:
+        found = answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    screen = Drawn((120, 24))
+    row = watched()
+    row.fetch = fetch
+    _rows, lines = live(screen, row)
+    assert lines == [] and any("No route to host" in picture[1] for picture in screen.pictures)
+    assert screen.pictures[-1][1].startswith("shop  done")
+
+
+# Hundreds
+
+
+def crowd(count: int, looks: list[tuple[float, str]], *answers: Any, **values: Any) -> list[Watched]:
+    def fetch_of(name: str) -> Any:
+        script = iter(answers)
+
+        def fetch() -> Any:
+            looks.append((time.monotonic(), name))
+            return next(script)
+
+        return fetch
+
+    names = [f"shop-{number}" for number in range(count)]
+    return [Watched(name, name, "shop-flex", fetch_of(name), **values) for name in names]
+
+
+def test_hundreds_share_the_reads_of_a_subscription() -> None:
+    looks: list[tuple[float, str]] = []
+    done = migration("Succeeded", "Completed")
+    rows, _lines = watch(*crowd(600, looks, migration(), migration(), done))
+    assert {row["outcome"] for row in rows} == {"succeeded"} and len(looks) == 1800
+    # The first 200 at once, then 20 a second; 600 come round every 30 seconds.
+    assert sum(at < 1001 for at, _name in looks) >= 200
+    assert 20 - 1 <= max(at for at, _name in looks[:600]) - 1000 <= 20 + 1
+    for name in ("shop-0", "shop-599"):
+        times = [at for at, looked in looks if looked == name]
+        assert all(after - before >= 600 / READS_A_SECOND for before, after in itertools.pairwise(times))
+
+
+def test_other_subscriptions_do_not_count() -> None:
+    looks: list[tuple[float, str]] = []
+    done = migration("Succeeded", "Completed")
+    many = [row for at in range(10) for row in crowd(60, looks, migration(), done, subscription=str(at))]
+    watch(*many)
+    assert max(at for at, _name in looks) - 1000 <= 20 + 5 + 1
+
+
+def test_a_cutover_is_looked_at_before_its_turn() -> None:
+    looks: list[tuple[float, str]] = []
+    rows = crowd(400, looks, *[migration()] * 9, migration("Succeeded", "Completed"))
+    cutting = migration("InProgress", "CompletingMigration")
+    script = iter([*[cutting] * 3, migration("Succeeded", "Completed")])
+    seen: list[float] = []
+
+    def fetch() -> Any:
+        seen.append(time.monotonic())
+        return next(script)
+
+    rows[0].fetch = fetch
+    watch(*rows)
+    assert [round(after - before) for before, after in itertools.pairwise(seen)] == [5, 5, 5]
