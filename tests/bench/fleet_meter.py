@@ -22,7 +22,8 @@ SAMPLE_SECONDS = 0.5
 MIGRATION = re.compile(r"/migrations/[^/]+$")
 # Where the answers of long operations are asked for.
 OPERATION = re.compile(r"/(azureAsyncOperation|operationResults|operationStatuses)/", re.IGNORECASE)
-SIGN_IN = re.compile(r"/oauth2/|/discovery/|/\.well-known/")
+# The lab is a cloud that az and the collection know by its metadata only; nobody asks for those of Azure itself.
+SIGN_IN = re.compile(r"/oauth2/|/discovery/|/\.well-known/|^/metadata/endpoints")
 
 
 @dataclass
