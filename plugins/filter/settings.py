@@ -13,10 +13,10 @@ from ..module_utils._states import copy_result
 from ..plugin_utils.plain import plain
 
 
-def _problems(given: Any, whole: bool = False) -> list[str]:
+def _problems(given: Any) -> list[str]:
     if not isinstance(given, dict):
         return ["pgflex has to be a mapping; see the role pgflex.migrate.settings."]
-    return problems(plain(given), whole=bool(whole))
+    return problems(plain(given))
 
 
 def _derive(given: Any, host: str, source_server: Any = None, target_server: Any = None) -> dict[str, Any]:
