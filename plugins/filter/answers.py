@@ -35,10 +35,11 @@ def _nested(name: str, value: Any) -> dict[str, Any]:
     path = name.removeprefix(PREFIX).split("__")
     if not name.startswith(PREFIX) or not all(path):
         raise AnsibleFilterError(f"{name} names no setting: pgflex__mode does, and pgflex__cutover__trigger.")
-    nested = YES_OR_NO.get(value, value) if isinstance(value, str) else value
-    for key in reversed(path):
+    leaf = YES_OR_NO.get(value, value) if isinstance(value, str) else value
+    nested = {path[-1]: leaf}
+    for key in reversed(path[:-1]):
         nested = {key: nested}
-    return dict(nested)
+    return nested
 
 
 def _answers(settings: Any, answers: Any, fallback: Any = None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.pgflex.migrate.plugins.filter.answers import YES_OR_NO
 from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -253,6 +254,14 @@ def test_release_branch_image_and_requirement_are_of_this_version() -> None:
     assert settings["awx_image"].endswith(f":{version}")
     (wanted,) = yaml.safe_load((AWX / "requirements.yml").read_text(encoding="utf-8"))["collections"]
     assert wanted["name"] == "pgflex.migrate" and f">={version.split('.')[0]}.0.0" in wanted["version"]
+
+
+def test_defaults_of_questions_are_those_of_the_roles() -> None:
+    words = {**YES_OR_NO, "": None}
+    for question in objects()["awx_questions"].values():
+        if not question["variable"].startswith(("pgflex_",)):
+            default = question["default"]
+            assert words.get(default, default) == spec_of(question["variable"])["default"], question["variable"]
 
 
 def test_what_undoes_asks_for_which_hosts() -> None:
