@@ -5,11 +5,8 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import os
-import pkgutil
-import ssl
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -27,35 +24,12 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils._base import PgflexModule, Runtime
-from ..module_utils._errors import service_errors
 from ..module_utils._spec import ArgumentSpec
 from .plain import plain
+from .preload import MODULES, load_for_workers
 from .terminal import CHOICES, Terminal, terminal_for
 
-# Loaded once by the program that forks the workers; what would otherwise be loaded in every fork, lazily.
-# Measured on 100 hosts: 32 ms a host with the packages, 96 ms without; 8 to 75 ms more for a module of our own.
-PACKAGES = (
-    "azure.core.pipeline.transport._requests_basic",
-    "azure.identity",
-    "azure.mgmt.authorization.v2022_04_01",
-    "azure.mgmt.network",
-    "azure.mgmt.postgresqlflexibleservers",
-    "azure.mgmt.privatedns",
-    "azure.mgmt.rdbms.postgresql",
-    "psycopg",
-)
-MODULES = "ansible_collections.pgflex.migrate.plugins.modules"
-for _name in PACKAGES:
-    # A package that is missing here is reported by the module that needs it, with its name.
-    with contextlib.suppress(ImportError):
-        importlib.import_module(_name)
-for _found in pkgutil.iter_modules([str(Path(__file__).parents[1] / "modules")]):
-    importlib.import_module(f"{MODULES}.{_found.name}")
-# It imports the packages whose errors it names.
-service_errors()
-ssl.create_default_context()
-# A collection in a worker would look at all of this again, and make a copy of each page of it.
-gc.freeze()
+load_for_workers()
 
 display = Display()
 
