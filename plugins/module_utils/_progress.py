@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
@@ -45,6 +46,8 @@ GROUPS = {
 RUNNING = ("CompletingMigration", "MigratingData", "ValidationInProgress", "PerformingPreRequisiteSteps", "InProgress")
 COLOURS = {"done": "32", "ready": "36", "waiting": "33", "running": "34"}
 BAD = "31"
+# The service's name of a check says less than the finding, for which there is little room.
+CHECK = re.compile(r"^\w+Validation: ")
 FULL, EMPTY = "█", "░"
 UP, CLEAR_LINE, CLEAR_BELOW = "\x1b[{}A", "\x1b[K", "\x1b[J"
 
@@ -156,7 +159,7 @@ def _row(row: Row, widths: tuple[int, int, int], columns: int, *, colour: bool) 
     rest = columns - label - word - 4
     painted = f"\x1b[{COLOURS.get(row.group, BAD)}m{state}\x1b[0m" if colour else state
     if row.message:
-        return f"{start}{painted}  {cut(row.message, rest)}"
+        return f"{start}{painted}  {cut(CHECK.sub('', row.message), rest)}"
     if row.outcome == "watching" and not row.total:
         return f"{start}{painted}  {fitting([clock(row.elapsed)], rest)}"
     return f"{start}{painted}  {_bar(row, bar)} {fitting(_numbers(row), rest - bar - 1)}".rstrip()

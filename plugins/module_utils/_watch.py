@@ -106,6 +106,7 @@ class Watch:
         self.least, self.most = least, most
         self.report = report
         self.live = Live(screen) if screen else None
+        self.drawn = 0.0
         self.crowd: Counter[str] = Counter()
 
     def run(self, *, once: bool = False) -> list[dict[str, Any]]:
@@ -139,9 +140,12 @@ class Watch:
         now = time.monotonic()
         due = sorted((row for row in rows if row.due <= now), key=lambda row: row.due)
         each(self._look, due[:BATCH])
-        self._draw()
+        # With hundreds there are many rounds in a second.
+        if time.monotonic() - self.drawn >= TICK / 2:
+            self._draw()
 
     def _draw(self) -> None:
+        self.drawn = time.monotonic()
         if self.live is None:
             return
         try:

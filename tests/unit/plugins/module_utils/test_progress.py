@@ -93,6 +93,7 @@ def lines(*rows: Row, columns: int = 79, height: int = 23) -> list[str]:
             Row("shop", "failed", "Failed", 9, message="603100: The password is wrong."),
             "shop  failed  603100: The password is wrong.",
         ),
+        (Row("shop", "failed", message="ExtensionsValidation: No hstore."), "shop  failed  No hstore."),
         (Row("shop", "waiting", "X", 9, message="It waits."), "shop  waits for you  It waits."),
         (Row("shop", "timeout", message="Not there after 10 s."), "shop  too late  Not there after 10 s."),
         (copying(message="Failed to read it."), "shop  copying  Failed to read it."),
