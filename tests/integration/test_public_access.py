@@ -215,3 +215,11 @@ def test_no_secret_is_shown_at_any_verbosity(pair: Pair, player: Player) -> None
     assert done.code == 0, done.output
     shown = set(re.findall(r'"(?:client_secret|aadSecret|secretText|access_token)": (?!\{|null)(.+)', done.output))
     assert shown <= {'"VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"', '"VALUE_SPECIFIED_IN_NO_LOG_PARAMETER",'}
+
+
+@pytest.mark.matrix
+def test_the_subscription_that_a_play_signs_in_with_is_enough(pair: Pair, player: Player) -> None:
+    subscription = player.lab.environment()["AZURE_SUBSCRIPTION_ID"]
+    given = json.dumps({"pgflex_azure": {"subscription_id": subscription}})
+    done = player.play("status", {"shop": pair.host()}, "-e", given, AZURE_SUBSCRIPTION_ID="")
+    assert done.code == 0, done.output
