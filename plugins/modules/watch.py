@@ -120,7 +120,7 @@ extends_documentation_fragment:
   - pgflex.migrate._attributes.info
 notes:
   - The progress is shown while the task runs inside Ansible's worker, see the note on that; an ordinary module has no
-    way to. Colours are Ansible's: none with C(NO_COLOR) or C(ANSIBLE_NOCOLOR).
+    way to. It has no colours with C(NO_COLOR) or C(ANSIBLE_NOCOLOR), as all output of Ansible.
   - In check mode the module looks once and does not wait.
 seealso:
   - module: pgflex.migrate.migration
