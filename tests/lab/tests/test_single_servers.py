@@ -184,3 +184,20 @@ def test_name_availability(clients: Clients) -> None:
     assert api.execute(models.NameAvailabilityRequest(name="free-name", type=kind)).name_available
     taken = api.execute(models.NameAvailabilityRequest(name="shop-single", type=kind))
     assert (taken.name_available, taken.reason) == (False, "AlreadyExists")
+
+
+def test_servers_that_share_a_cluster(clients: Clients) -> None:
+    """Two names in Azure, one PostgreSQL; the one that only borrows takes nothing with it when it goes."""
+    common = {"type": "single", "admin": "boss", "password": PASSWORD, "resource_group": GROUP}
+    owner = clients.lab.admin("POST", "servers", {**common, "name": "lends-single"})
+    shared = clients.lab.admin("POST", "servers", {**common, "name": "borrows-single", "cluster": "lends-single"})
+    assert shared["hostaddr"] == owner["hostaddr"] and shared["id"] != owner["id"]
+    api = clients.single
+    assert api.servers.get(GROUP, "borrows-single").fully_qualified_domain_name.startswith("borrows-single.")
+    rule = {"properties": {"startIpAddress": "203.0.113.1", "endIpAddress": "203.0.113.1"}}
+    api.firewall_rules.begin_create_or_update(GROUP, "borrows-single", "one", rule).result()
+    assert list(api.firewall_rules.list_by_server(GROUP, "lends-single")) == []
+    api.servers.begin_delete(GROUP, "borrows-single").result()
+    with connect(clients, "lends-single", "boss@lends-single", PASSWORD) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    api.servers.begin_delete(GROUP, "lends-single").result()
