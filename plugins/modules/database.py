@@ -79,10 +79,17 @@ database:
         - shop
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
 from ..module_utils._base import PgflexModule, State
 from ..module_utils._errors import ModuleFailure
 from ..module_utils._postgres import Server, connect, identifier, server_connection_spec, sql_errors
 from ..module_utils._spec import STATE, ArgumentSpec
+
+if TYPE_CHECKING:
+    import psycopg
 
 SPEC = STATE.merge(
     ArgumentSpec(
@@ -95,28 +102,52 @@ SPEC = STATE.merge(
 )
 SYSTEM = frozenset({"postgres", "template0", "template1", "azure_maintenance", "azure_sys"})
 
+# DROP DATABASE ends autovacuum by itself, and one session of a superuser's would refuse the whole statement.
+END_SESSIONS = """
+SELECT pg_catalog.pg_terminate_backend(a.pid)
+  FROM pg_catalog.pg_stat_activity a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
+ WHERE a.datname = %s AND coalesce(a.backend_type, 'client backend') = 'client backend'
+   AND (current_setting('is_superuser') = 'on' OR NOT coalesce(r.rolsuper, false))"""
+
+HINTS = {
+    ("make", "42501"): "Give the user of the option {option}.user the attribute CREATEDB.",
+    ("make", "55006"): "New databases are copies of template1: run again when nobody is connected to it.",
+    ("drop", "42501"): "Name the owner of the database, or a member of it, in {option}.user; to end sessions of others "
+    "it has to be a member of pg_signal_backend as well.",
+    ("drop", "55006"): "Stop the programs that are connected, or set end_sessions to true. A replication slot or a "
+    "subscription in the database has to be dropped before it.",
+}
+
 
 class Database(PgflexModule):
     result_key = "database"
 
     @property
     def thing(self) -> str:
-        return f"the databases {', '.join(self.params['databases'])} of {self.server}"
+        return f"the databases {', '.join(self.params['databases'])}"
 
     @property
     def server(self) -> Server:
         return Server.from_options("target", self.params["target"])
 
+    @contextmanager
+    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
+        connection = connect(self.server, "postgres")
+        try:
+            yield connection
+        finally:
+            connection.close()
+
     def read(self) -> State | None:
         system = sorted(SYSTEM.intersection(self.params["databases"]))
         if system:
-            raise ModuleFailure(f"databases names {', '.join(system)}, which belong to the system: leave them out.")
-        connection = connect(self.server, "postgres")
-        try:
-            with sql_errors(self.server, f"read {self.thing}"):
-                rows = connection.execute("SELECT datname FROM pg_catalog.pg_database").fetchall()
-        finally:
-            connection.close()
+            raise ModuleFailure(
+                f"The option databases names {', '.join(system)}: the system's own are neither made nor dropped.",
+                code="SystemDatabase",
+                hint="Leave it out.",
+            )
+        with self._connected() as connection, sql_errors(self.server, "read which databases there are"):
+            rows = connection.execute("SELECT datname FROM pg_catalog.pg_database").fetchall()
         there = {row[0] for row in rows}
         return self._state([name for name in self.params["databases"] if name in there])
 
@@ -129,24 +160,32 @@ class Database(PgflexModule):
 
     def apply(self, want: State) -> State:
         there = (self.read() or {"databases": []})["databases"]
-        self._run([f"CREATE DATABASE {identifier(name)}" for name in want["databases"] if name not in there])
+        self._change("make", [name for name in want["databases"] if name not in there])
         return want
 
     def remove(self, current: State) -> None:
-        for name in current["databases"]:
-            end = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = %s"
-            self._run([f"DROP DATABASE {identifier(name)}"], [(end, name)] if self.params["end_sessions"] else [])
+        self._change("drop", current["databases"])
 
-    def _run(self, statements: list[str], before: list[tuple[str, str]] | None = None) -> None:
-        connection = connect(self.server, "postgres")
-        try:
-            with sql_errors(self.server, f"change {self.thing}"):
-                for query, name in before or []:
-                    connection.execute(query.encode(), [name])
-                for statement in statements:
-                    connection.execute(statement.encode())
-        finally:
-            connection.close()
+    def _change(self, verb: str, names: list[str]) -> None:
+        done = False
+        with self._connected() as connection:
+            for name in names:
+                try:
+                    with sql_errors(self.server, f"{verb} the database {name}"):
+                        self._change_one(connection, verb, name)
+                except ModuleFailure as failure:
+                    hint = HINTS.get((verb, failure.code or ""))
+                    failure.hint = hint.format(option=self.server.option) if hint else failure.hint
+                    # The databases before it stay as they have become.
+                    failure.details = {"changed": done}
+                    raise
+                done = True
+
+    def _change_one(self, connection: psycopg.Connection[Any], verb: str, name: str) -> None:
+        if verb == "drop" and self.params["end_sessions"]:
+            connection.execute(END_SESSIONS.encode(), [name])
+        statement = f"{'DROP' if verb == 'drop' else 'CREATE'} DATABASE {identifier(name)}"
+        connection.execute(statement.encode())
 
 
 MODULE = Database
