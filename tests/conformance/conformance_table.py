@@ -33,6 +33,14 @@ class Judgments:
         passed_in_all = sum(int(row[3]) for row in rows)
         return [*rows, ("all", "", str(tried_in_all), str(passed_in_all))]
 
+    def operations(self) -> list[tuple[str, str, str, bool]]:
+        """All that was added, as `add` takes it."""
+        return [
+            (client, version, operation, passed)
+            for (client, version), operations in self._passed.items()
+            for operation, passed in operations.items()
+        ]
+
     def failed(self) -> list[str]:
         return [
             f"{client} {version}: {operation}"

@@ -7,13 +7,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pieces_table
 import pytest
 from plays import Pair, Player, make_pair
-from postgres_versions.fixtures import postgres  # noqa: F401
 
 from pgflex_lab.process import Running
 from pgflex_lab.testing import running_lab
+from postgres_versions.fixtures import postgres  # noqa: F401
 
 
 @pytest.fixture(scope="session")
@@ -34,10 +33,3 @@ def player(shared_lab: Running, tmp_path: Path) -> Iterator[Player]:
 def pair(shared_lab: Running, request: pytest.FixtureRequest) -> Pair:
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-")
     return make_pair(shared_lab, words[-40:].strip("-"))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if pieces_table.ROWS:
-        terminalreporter.section("pieces of the topologies, taken away one at a time")
-        for line in pieces_table.table():
-            terminalreporter.line(line)
