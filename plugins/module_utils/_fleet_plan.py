@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ._settings import problems, with_defaults
+from ._settings import FLEXIBLE, SINGLE, problems, with_defaults
 from ._waves import waves
 
 
@@ -50,9 +50,9 @@ def _row(name: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 def _server(side: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """One text for one server, however its names are written."""
-    if side.get("name"):
+    if side.get("type", SINGLE) in (SINGLE, FLEXIBLE):
         subscription = side.get("subscription_id") or settings.get("subscription_id") or ""
-        return "/".join([subscription, side["resource_group"], side["name"]]).lower()
+        return f"{subscription}/{side['resource_group']}/{side['name']}".lower()
     return f"{side['host']}:{side['port']}".lower()
 
 

@@ -85,7 +85,8 @@ def problems(given: dict[str, Any], *, whole: bool = False) -> list[str]:
 
     With `whole` they are those of a fleet's host, whose databases may become several migrations.
     """
-    shapeless = [name for name, default in DEFAULTS.items() if isinstance(default, dict) and _no_mapping(given, name)]
+    mappings = [name for name, default in DEFAULTS.items() if isinstance(default, dict)]
+    shapeless = [name for name in (*mappings, "window") if _no_mapping(given, name)]
     if shapeless:
         return [f"pgflex.{name} has to be a mapping." for name in shapeless]
     settings = with_defaults(given)
@@ -114,6 +115,8 @@ def problems(given: dict[str, Any], *, whole: bool = False) -> list[str]:
 
 def _cutover_problems(cutover: dict[str, Any]) -> list[str]:
     window = cutover.get("window") or {}
+    if not isinstance(window, dict):
+        return ["pgflex.cutover.window has to be a mapping of start and end."]
     if cutover["trigger"] != "window":
         return ["pgflex.cutover.window is given, and pgflex.cutover.trigger is not window."] if window else []
     wrong = [name for name in ("start", "end") if not MOMENT.fullmatch(str(window.get(name) or ""))]

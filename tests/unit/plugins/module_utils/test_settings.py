@@ -241,6 +241,14 @@ def test_all_problems_are_told_at_once() -> None:
     ]
 
 
+@pytest.mark.parametrize("window", ["tonight", ["2026-11-21T02:00:00Z"]])
+def test_a_window_that_is_no_mapping_is_told(window: Any) -> None:
+    assert problems(changed(window=window)) == ["pgflex.window has to be a mapping."]
+    for trigger in ("window", "manual"):
+        found = problems(changed(cutover={"trigger": trigger, "window": window}))
+        assert found == ["pgflex.cutover.window has to be a mapping of start and end."]
+
+
 def test_the_filter_refuses_what_is_no_mapping() -> None:
     (problem,) = FilterModule().filters()["settings_problems"](["shop"])
     assert problem.startswith("pgflex has to be a mapping")
