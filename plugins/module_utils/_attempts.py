@@ -32,7 +32,7 @@ def attempt(rows: Sequence[Mapping[str, Any]], name: str, attempts: int) -> dict
 
 def _number(name: str, base: str) -> int:
     """Which attempt a migration is: 1 for the first, 0 for another migration altogether."""
-    found = re.fullmatch(rf"{re.escape(base)}(?:-r(\d+))?", name, re.IGNORECASE)
+    found = re.fullmatch(rf"{re.escape(base)}(?:-r([2-9]|[1-9][0-9]+))?", name, re.IGNORECASE)
     return int(found[1] or 1) if found else 0
 
 
