@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.pgflex.migrate.plugins.module_utils._states import (
+    FINAL,
     NAME,
+    copy_result,
     explain,
     final,
     latency,
@@ -238,3 +240,56 @@ def test_least_wins_over_a_smaller_most() -> None:
 )
 def test_names_of_migrations(name: str, legal: bool) -> None:
     assert bool(NAME.fullmatch(name)) is legal
+
+
+# A direct copy, told as a migration of the service is
+
+
+STARTED, UPDATED, ENDED = (f"2026-11-21T0{hour}:00:00+00:00" for hour in (1, 2, 3))
+
+
+def copied(state: str, substate: str | None = None, *rows: Any, **values: Any) -> dict[str, Any]:
+    times = {"started_on": STARTED, "updated_on": UPDATED, "ended_on": ENDED if state in FINAL else None}
+    return {**migration(state, substate, *rows), "name": "shop-1", "error": None, **times, **values}
+
+
+@pytest.mark.parametrize(
+    ("state", "substate", "outcome"),
+    [
+        ("Succeeded", "Completed", "succeeded"),
+        ("Failed", None, "failed"),
+        ("Canceled", None, "canceled"),
+        ("InProgress", CUTOVER, "ready"),
+        ("InProgress", "MigratingData", "watching"),
+        ("WaitingForUserAction", None, "watching"),
+    ],
+)
+def test_how_a_copy_ended(state: str, substate: str | None, outcome: str) -> None:
+    found = copied(state, substate)
+    told = copy_result(found, "shop")
+    assert (told["label"], told["name"], told["outcome"], told["migration"]) == ("shop", "shop-1", outcome, found)
+    assert [step["state"] for step in told["history"]] == ["InProgress", state]
+    assert [step["at"] for step in told["history"]] == [STARTED, UPDATED]
+    assert told["ready_since"] == (UPDATED if outcome == "ready" else None)
+    assert told["history"][1]["ready"] is (outcome == "ready") and told["history"][0]["ready"] is False
+
+
+def test_a_copy_whose_databases_are_ready_is() -> None:
+    assert copy_result(copied("InProgress", None, row(state=CUTOVER)), "shop")["outcome"] == "ready"
+    assert copy_result(copied("InProgress", None, row(state=CUTOVER), row("b")), "shop")["outcome"] == "watching"
+
+
+def test_why_a_copy_failed() -> None:
+    failed = copied("Failed", None, row(state="Failed", message="No space."), error="It broke.")
+    assert copy_result(failed, "shop")["message"] == "It broke. shop: No space."
+    assert copy_result(copied("Canceled", error="Somebody stopped it."), "shop")["message"] == "Somebody stopped it."
+    assert copy_result(copied("InProgress", CUTOVER, error="Tried again."), "shop")["message"] is None
+
+
+def test_a_copy_whose_last_change_is_not_known_ended_when_it_ended() -> None:
+    assert copy_result(copied("Succeeded", updated_on=None), "shop")["history"][1]["at"] == ENDED
+
+
+def test_no_copy_is_missing() -> None:
+    expected = {"label": "shop", "outcome": "missing", "message": None, "history": [], "migration": None}
+    assert copy_result({}, "shop") == expected
