@@ -110,6 +110,7 @@ def test_assignments_are_listed_by_scope_and_principal(clients: Clients) -> None
         (CONTRIBUTOR, str(uuid4()), str(uuid4()), (400, "PrincipalNotFound")),
         (CONTRIBUTOR, None, "not-a-guid", (400, "InvalidRoleAssignmentId")),
     ],
+    ids=["unknown-role", "no-principal-id", "unknown-principal", "no-name"],
 )
 def test_bad_assignments(
     clients: Clients, role: str, principal: str | None, name: str, expected: tuple[int, str]
