@@ -68,6 +68,7 @@ FLEX = {
     "user": "pgadmin",
     "password": PASSWORD,
 }
+DATABASE = {"target": FLEX, "databases": ["ways made"]}
 COPY = {"name": "ways", "source": SOURCE, "target": FLEX}
 SOURCE_ID = f"{SCOPE}/providers/Microsoft.DBforPostgreSQL/servers/ways-single"
 TAGS = {
@@ -224,6 +225,13 @@ MIGRATING = [
     Case("replication", "source_replication", {**SINGLE, "restart": True}),
     Case("databases", "database_info", {"source": SOURCE, "target": FLEX}),
     Case("databases_of_nothing", "database_info", fails=True),
+    Case("database_check", "database", DATABASE, check=True),
+    Case("database", "database", DATABASE),
+    Case("database_again", "database", DATABASE),
+    Case("database_of_system", "database", {**DATABASE, "databases": ["postgres"]}, fails=True),
+    Case("database_password", "database", {**DATABASE, "target": {**FLEX, "password": "no"}}, fails=True),
+    Case("database_drop_check", "database", {**DATABASE, "state": "absent"}, check=True),
+    Case("database_gone", "database", {**DATABASE, "end_sessions": True, "state": "absent"}),
     Case("preflight", "preflight", {**PREFLIGHT, "strict": False}),
     Case("preflight_mends", "preflight", {**PREFLIGHT, "strict": False, "remedies": ["timeouts"]}),
     Case("preflight_check", "preflight", {**PREFLIGHT, "remedies": ["replica_identity"]}, check=True, fails=True),
