@@ -7,16 +7,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ansible.errors import AnsibleFilterError
+
 from ..module_utils._fleet_plan import fleet_plan, fleet_summary
 from ..plugin_utils.plain import plain
 
 
 def _plan(hosts: Any, limits: Any = None, now: Any = None, regions: Any = None) -> dict[str, Any]:
-    return fleet_plan(plain(hosts), plain(limits), str(now) if now else None, plain(regions))
+    return fleet_plan(_by_name("fleet_plan", hosts), plain(limits), str(now) if now else None, plain(regions))
 
 
 def _summary(hosts: Any) -> dict[str, str]:
-    return fleet_summary(plain(hosts))
+    return fleet_summary(_by_name("fleet_summary", hosts))
+
+
+def _by_name(name: str, hosts: Any) -> dict[str, Any]:
+    given = plain(hosts)
+    if not isinstance(given, dict):
+        raise AnsibleFilterError(f"pgflex.migrate.{name} takes a mapping with a key for each host of the fleet.")
+    return given
 
 
 def _facts(host: str, hostvars: Any, alive: Any) -> dict[str, Any]:

@@ -28,11 +28,11 @@ def _connection_strings(settings: Any) -> dict[str, str]:
 
 
 def _attempt(rows: Any, name: str, attempts: int) -> dict[str, Any]:
-    return attempt(plain(rows), name, int(attempts))
+    return attempt(plain(rows), plain(name), int(attempts))
 
 
 def _copy_result(copy: Any, label: str) -> dict[str, Any]:
-    return copy_result(plain(copy), label)
+    return copy_result(plain(copy), plain(label))
 
 
 def _created(history: Any) -> list[str]:
