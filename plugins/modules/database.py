@@ -30,6 +30,8 @@ options:
   end_sessions:
     description:
       - With O(state=absent), whether the sessions that are connected to the databases are ended.
+      - Sessions of superusers stay, unless the user is one as well; while there is one, the database is not dropped.
+      - Ending the sessions of other users needs the role C(pg_signal_backend).
     type: bool
     default: false
 notes:
@@ -114,8 +116,8 @@ HINTS = {
     ("make", "55006"): "New databases are copies of template1: run again when nobody is connected to it.",
     ("drop", "42501"): "Name the owner of the database, or a member of it, in {option}.user; to end sessions of others "
     "it has to be a member of pg_signal_backend as well.",
-    ("drop", "55006"): "Stop the programs that are connected, or set end_sessions to true. A replication slot or a "
-    "subscription in the database has to be dropped before it.",
+    ("drop", "55006"): "Stop the programs that are connected, or set end_sessions to true, which leaves superusers "
+    "alone. A replication slot or a subscription in the database has to be dropped before it.",
 }
 
 

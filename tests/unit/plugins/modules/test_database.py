@@ -131,7 +131,8 @@ def test_a_database_in_use_is_not_dropped(run_module: Any, target: Target) -> No
     assert outcome["msg"] == (
         "Failed to drop the database shop on the target server shop-new:5432: "
         'database "shop" is being accessed by other users (55006). Stop the programs that are connected, or set '
-        "end_sessions to true. A replication slot or a subscription in the database has to be dropped before it."
+        "end_sessions to true, which leaves superusers alone. A replication slot or a subscription in the database has "
+        "to be dropped before it."
     )
     assert not outcome["changed"] and "shop" in target.databases
 
