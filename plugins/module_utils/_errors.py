@@ -39,8 +39,8 @@ HINTS = {
     "InvalidResourceNamespace": "Check the option namespaces.",
     "VnetAddressSpacesOverlap": "Networks with addresses in common can not be peered: change the address space of one, "
     "or take a network between them that overlaps with neither.",
-    "RemoteVnetHasNoGateways": "The option use_remote_gateways needs a gateway in the other network and allow_gateway_transit on "
-    "its side of the peering.",
+    "RemoteVnetHasNoGateways": "The option use_remote_gateways needs a gateway in the other network and "
+    "allow_gateway_transit on its side of the peering.",
     "RemotePeeringIsDisconnected": "The other side has to be made again: run pgflex.migrate.virtual_network_peering "
     "with both networks.",
     "AnotherPeeringAlreadyReferencesRemoteVnet": "They are peered under another name; run again to take it.",

@@ -79,7 +79,7 @@ options:
   exclude_tables:
     description:
       - Patterns of tables to leave out, against C(schema.table). Views, functions and foreign keys that need one of
-        them are left out, too, and listed in RV(copy.databases[].skipped).
+        them are left out, too, and listed in RV(copy).
     type: list
     elements: str
     default: []
@@ -145,7 +145,7 @@ notes:
     identity for that time, since the source's own updates would fail otherwise; it is put back afterwards.
   - Everything belongs to the target's user at first. At the end objects are handed to the owners that the target
     knows and whose member its user is, and privileges are granted to roles that it knows; the rest is listed in
-    RV(copy.databases[].skipped).
+    RV(copy).
   - C(pg_dump), C(pg_restore) and C(psql) are needed on this machine, best of the target's version.
 seealso:
   - module: pgflex.migrate.direct_copy_info

@@ -13,7 +13,7 @@ from pgflex_lab.process import Running
 
 
 def host(pair: Pair, **more: Any) -> dict[str, Any]:
-    """In the lab a server reaches another by its address, and Azure's right to make subscriptions has to be imitated."""
+    """In the lab a server reaches another by its address; Azure's right to make subscriptions is imitated."""
     for server in (pair.source, pair.target):
         statement = f"ALTER ROLE {server.user.split('@')[0]} SUPERUSER"
         pair.lab.admin("POST", "sql", {"server": server.name, "statement": statement})
