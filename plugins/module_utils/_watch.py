@@ -107,6 +107,7 @@ class Watch:
         self.report = report
         self.live = Live(screen) if screen else None
         self.drawn = 0.0
+        self.lines: list[str] = []
         self.crowd: Counter[str] = Counter()
 
     def run(self, *, once: bool = False) -> list[dict[str, Any]]:
@@ -117,6 +118,7 @@ class Watch:
             row.due = began + max(0, number - READS_AT_ONCE) / READS_A_SECOND
         if once:
             each(self._look, self.watched)
+            self._tell_all()
             return [row.result() for row in self.watched]
         self._round()
         while (open_rows := self._open()) and not self.deadline.over:
@@ -140,6 +142,7 @@ class Watch:
         now = time.monotonic()
         due = sorted((row for row in rows if row.due <= now), key=lambda row: row.due)
         each(self._look, due[:BATCH])
+        self._tell_all()
         # With hundreds there are many rounds in a second.
         if time.monotonic() - self.drawn >= TICK / 2:
             self._draw()
@@ -156,9 +159,15 @@ class Watch:
             # The terminal is gone or too small: what is told from here on comes as lines.
             self.live = None
 
-    def _say(self, line: str) -> None:
-        """Where the picture is drawn, lines would break it: they go to the log only."""
-        (self.live.screen.log if self.live else self.report)(line)
+    def _tell_all(self) -> None:
+        """The lines of a round, by the thread that gets the signals: what it says can not be cut in the middle.
+
+        Where the picture is drawn, lines would break it: they go to the log only.
+        """
+        tell = self.live.screen.log if self.live else self.report
+        lines, self.lines = self.lines, []
+        for line in lines:
+            tell(line)
 
     def _look(self, row: Watched) -> None:
         try:
@@ -196,7 +205,7 @@ class Watch:
         # Azure goes on whether it can be seen or not, so anything that may pass is waited out.
         row.message = failure.message
         for line in textwrap.wrap(f"{row.label}: {failure.message}", COLUMNS, subsequent_indent="  "):
-            self._say(line)
+            self.lines.append(line)
 
     def _note(self, row: Watched, found: dict[str, Any]) -> None:
         here = (found["state"], found["substate"])
@@ -244,7 +253,7 @@ class Watch:
             return
         row.shown, row.told = gist, now
         for line in lines:
-            self._say(line)
+            self.lines.append(line)
 
 
 def _stays(error: Exception) -> bool:

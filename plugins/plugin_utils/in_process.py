@@ -27,7 +27,7 @@ from ..module_utils._base import PgflexModule, Runtime
 from ..module_utils._spec import ArgumentSpec
 from .plain import plain
 from .preload import MODULES, load_for_workers
-from .terminal import CHOICES, Terminal, terminal_for
+from .terminal import CHOICES, Terminal, say, terminal_for
 
 load_for_workers()
 
@@ -92,7 +92,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             params=params,
             dry_run=bool(self._task.check_mode),
             diff=bool(self._task.diff),
-            report=display.display,
+            report=say,
             screen=partial(self._screen, variables),
             token_cache=str(Path(C.DEFAULT_LOCAL_TMP) / "pgflex-tokens.json"),
         )

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+from collections.abc import Iterator
 from typing import Any
 
 from ansible import constants as C
@@ -35,10 +38,28 @@ class Terminal:
         return found.columns, found.lines
 
     def write(self, text: str) -> None:
-        display.display(text, screen_only=True, newline=False)
+        with _uninterrupted():
+            display.display(text, screen_only=True, newline=False)
 
     def log(self, line: str) -> None:
-        display.display(line, log_only=True)
+        with _uninterrupted():
+            display.display(line, log_only=True)
+
+
+def say(line: str) -> None:
+    """A line of progress."""
+    with _uninterrupted():
+        display.display(line)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """A worker that is ended while it holds the lock of the queue leaves Ansible waiting for that lock for ever."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def terminal_for(wanted: str, task: Any, hosts: int) -> Terminal | None:

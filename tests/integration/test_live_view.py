@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,14 @@ class Run:
         return self.output
 
     def end(self) -> int:
+        # Whoever hangs shall not let the tests hang.
+        killer = threading.Timer(120, self.process.kill)
+        killer.start()
         self.read()
         os.close(self._terminal)
-        return self.process.wait(timeout=60)
+        code = self.process.wait(timeout=60)
+        killer.cancel()
+        return code
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -100,3 +101,25 @@ def test_it_writes_through_ansibles_display(monkeypatch: pytest.MonkeyPatch) -> 
         ("\x1b[2Ashop\n\x1b[J", {"screen_only": True, "newline": False}),
         ("shop: copying", {"log_only": True}),
     ]
+
+
+def test_a_signal_waits_until_all_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that ends with the queue's lock in its hands would leave Ansible waiting for ever."""
+    order: list[str] = []
+
+    def handle(number: int, _frame: Any) -> None:
+        order.append(signal.Signals(number).name)
+
+    def interrupted(text: str, **options: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        order.append(text)
+
+    monkeypatch.setattr(terminal.display, "display", interrupted)
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        Terminal(1).write("drawn")
+        Terminal(1).log("logged")
+        terminal.say("said")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert order == ["drawn", "SIGTERM", "logged", "SIGTERM", "said", "SIGTERM"]
