@@ -13,8 +13,11 @@ from ..module_utils._fleet_plan import fleet_plan, fleet_summary
 from ..plugin_utils.plain import plain
 
 
-def _plan(hosts: Any, limits: Any = None, now: Any = None, regions: Any = None) -> dict[str, Any]:
-    return fleet_plan(_by_name("fleet_plan", hosts), plain(limits), str(now) if now else None, plain(regions))
+def _plan(
+    hosts: Any, limits: Any = None, now: Any = None, regions: Any = None, begun: Any = (), outside: Any = ()
+) -> dict[str, Any]:
+    given, moment = _by_name("fleet_plan", hosts), str(now) if now else None
+    return fleet_plan(given, plain(limits), moment, plain(regions), plain(begun) or (), plain(outside) or ())
 
 
 def _summary(hosts: Any) -> dict[str, str]:

@@ -18,15 +18,24 @@ def fleet_plan(
     limits: Mapping[str, Any] | None = None,
     now: str | None = None,
     regions: Sequence[str] | None = None,
+    begun: Sequence[str] = (),
+    outside: Sequence[str] = (),
 ) -> dict[str, Any]:
     """`problems`, `rounds` and `later` as `waves` gives them, for the dictionaries `pgflex` of the hosts by name.
 
-    What is wrong with the settings of any host is among the problems, with the host's name before it.
+    What is wrong with the settings of any host is among the problems, with the host's name before it. Hosts that have
+    `begun` are in the first round, and their windows do not count any more. Hosts of the inventory `outside` this play
+    are not waited for: whoever limits a run answers for the order.
     """
     wrong = [f"{name}: {text}" for name, given in hosts.items() for text in _settings_problems(given)]
     if wrong:
         return {"problems": wrong, "rounds": [], "later": []}
-    return waves([_row(name, with_defaults(dict(given))) for name, given in hosts.items()], limits, now, regions)
+    rows = [_row(name, with_defaults(dict(given))) for name, given in hosts.items()]
+    for row in rows:
+        row["state"] = "running" if row["host"] in begun else None
+        if isinstance(row["after"], list):
+            row["after"] = [name for name in row["after"] if name not in outside]
+    return waves(rows, limits, now, regions)
 
 
 def _settings_problems(given: Any) -> list[str]:

@@ -259,3 +259,19 @@ def test_who_waits_for_the_cutover_is_told_how_to_go_on() -> None:
 
 def test_every_host_has_its_sentence_in_the_plays_order() -> None:
     assert list(fleet_summary({name: {} for name in ("c", "a", "b")})) == ["c", "a", "b"]
+
+
+# Runs that go on
+
+
+def test_a_window_that_is_over_is_nothing_to_a_host_that_has_begun() -> None:
+    past = {"start": "2026-11-20T00:00:00Z", "end": "2026-11-20T04:00:00Z"}
+    hosts = fleet(a={"window": past}, b={})
+    assert [text for text in problems(hosts, now=NOW) if "a" in text]
+    assert rounds(hosts, now=NOW, begun=["a"]) == [["a", "b"]]
+
+
+def test_who_is_outside_the_play_is_not_waited_for() -> None:
+    hosts = fleet(a={"fleet": {"after": ["b"]}})
+    assert problems(hosts)
+    assert rounds(hosts, outside=["b"]) == [["a"]]
