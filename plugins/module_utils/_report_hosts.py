@@ -72,7 +72,7 @@ def details(row: dict[str, Any], anchor: str, limits: Limits, *, opened: bool) -
 def _facts(row: dict[str, Any], most: int) -> str:
     since = f", {escaped(' '.join(filter(None, (row['state'], row['substate']))))}" if row["state"] else ""
     facts = [
-        ("Problem", escaped(row["message"])),
+        ("Problem", escaped(row["problem"])),
         ("What to do", escaped(row["remedy"])),
         ("Failed task", escaped(row["failed_task"])),
         ("Migration", f"{escaped(row['migration_name'])}{since}" if row["migration_name"] else ""),

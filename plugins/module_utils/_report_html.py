@@ -111,7 +111,7 @@ def _line(row: dict[str, Any], anchor: str, made_at: str) -> str:
         _compared(row),
         _number(row["downtime_seconds"]),
         _cell(verdict(row)),
-        f"<td class=said>{escaped(row['message'])}{remedy}</td>",
+        f"<td class=said>{escaped(row['problem'])}{remedy}</td>",
     ]
     link = f'<a href="#{anchor}">{escaped(row["host"])}</a>'
     return f'<tr data-s="{escaped(row["status"])}"><th scope=row>{link}</th>{"".join(cells)}</tr>'

@@ -33,7 +33,7 @@ TYPES = {
     "host": "str",
     "status": "str",
     "outcome": "str",
-    "message": "str",
+    "problem": "str",
     "remedy": "str",
     "failed_task": "str",
     "migration_name": "str",
@@ -97,7 +97,7 @@ def row_of(facts: dict[str, Any], host: str) -> dict[str, Any]:
     row["topology"] = _topology(facts.get("topology") or {})
     failure = facts.get("failure") or {}
     row["status"] = _status(row, failure)
-    row["message"], row["remedy"] = _problem(row, failure, migration)
+    row["problem"], row["remedy"] = _problem(row, failure, migration)
     row["failed_task"] = failure.get("task") or ""
     row["changes"] = changes(row, facts)
     clean: dict[str, Any] = masked(row, _secrets(facts))
@@ -133,7 +133,7 @@ def _progress(facts: dict[str, Any], migration: dict[str, Any]) -> dict[str, Any
     result = facts.get("result") or {}
     return {
         "outcome": result.get("outcome") or "",
-        "message": result.get("message") or "",
+        "problem": result.get("message") or "",
         "state": migration.get("state") or "",
         "substate": migration.get("substate") or "",
         "states": list(facts.get("states") or []),
@@ -228,11 +228,11 @@ def _status(row: dict[str, Any], failure: dict[str, Any]) -> str:
 
 def _problem(row: dict[str, Any], failure: dict[str, Any], migration: dict[str, Any]) -> tuple[str, str]:
     """(sentence, what to do) of what keeps the host from its end."""
-    status, said = row["status"], row["message"] or failure.get("message") or ""
+    status, said = row["status"], row["problem"] or failure.get("message") or ""
     if status == "differs":
         return row["validation"].get("summary") or "Source and target differ.", COMPARE
     if status in ("failed", "canceled") and row["state"] in ("Failed", "ValidationFailed", "Canceled"):
-        message = row["message"] or explain(migration)
+        message = row["problem"] or explain(migration)
         return message, _finding_remedy(row, message) or NEW_NAME
     if status == "failed":
         # A failure of this collection has its hint at the end of its sentence as well.

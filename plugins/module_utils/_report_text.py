@@ -45,7 +45,7 @@ COLUMNS = (
     "validated",
     "validated_at",
     "tables_compared",
-    "message",
+    "problem",
     "remedy",
 )
 

@@ -41,7 +41,7 @@ options:
         description:
           - What RV(pgflex.migrate.watch#module:migrations[].outcome) of the run was.
         type: str
-      message:
+      problem:
         description:
           - The problem, in a sentence.
         type: str

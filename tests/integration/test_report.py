@@ -81,8 +81,8 @@ def test_every_host_is_in_it_and_stays_as_it_was_seen(
         "stock": "failed",
         "users": "failed",
     }
-    assert "german" in rows["stock"]["message"] and "pgflex.migration_name" in rows["stock"]["remedy"]
-    assert "the password is wrong" in rows["users"]["message"] and rows["users"]["failed_task"]
+    assert "german" in rows["stock"]["problem"] and "pgflex.migration_name" in rows["stock"]["remedy"]
+    assert "the password is wrong" in rows["users"]["problem"] and rows["users"]["failed_task"]
     assert rows["billing"]["downtime_seconds"] > 0 and rows["billing"]["validation"]["equal"] is True
     assert rows["orders"]["started_at"] < rows["orders"]["ended_at"]
     assert document["summary"]["statuses"] == {"failed": 2, "succeeded": 2}
@@ -94,7 +94,7 @@ def test_every_host_is_in_it_and_stays_as_it_was_seen(
     later = read(files)["hosts"]
     for key in ("states", "downtime_seconds", "validation", "seconds"):
         assert later["billing"][key] == rows["billing"][key], key
-    assert later["stock"]["message"] == rows["stock"]["message"] and later["stock"]["seen_at"]
+    assert later["stock"]["problem"] == rows["stock"]["problem"] and later["stock"]["seen_at"]
     before = Path(files["html"]).read_bytes()
     again = player.play("report", hosts, "--limit", "billing")
     assert again.code == 0 and again.recap("billing")["changed"] == 0
@@ -114,7 +114,7 @@ def test_alone_it_says_what_azure_still_knows(pair: Pair, player: Player) -> Non
     assert row["started_at"] and row["ended_at"] and row["seconds"] > 0
     assert re.match(r"\d{4}-\d\d-\d\dT", row["validated_at"])
     assert row["progress"][0]["tables_completed"] >= 6
-    assert rows["broken"]["status"] == "failed" and "target" in rows["broken"]["message"]
+    assert rows["broken"]["status"] == "failed" and "target" in rows["broken"]["problem"]
     assert rows["broken"]["source"]["name"] == "x"
 
 

@@ -145,7 +145,7 @@ def nasty(place: int = 0) -> dict[str, Any]:
     row = row_of(failed(), name)
     row["source"] = {"name": name, "host": name, "type": name, "version": name}
     row["databases"] = [name, "=cmd|' /C calc'!A0"]
-    row["message"] = row["remedy"] = row["failed_task"] = row["migration_name"] = name
+    row["problem"] = row["remedy"] = row["failed_task"] = row["migration_name"] = name
     row["progress"] = [{"name": name, "state": name, "message": name}]
     row["validation"] = validation(equal=False, name=name)
     row["preflight"] = {"findings": [dict.fromkeys(FINDING, name)]}

@@ -72,7 +72,7 @@ def look(known: Any, path: tuple[str, ...]) -> Any:
 def test_a_migration_that_went_well() -> None:
     row = row_of(facts(), "shop")
     assert set(row) == set(EMPTY)
-    assert (row["status"], row["message"], row["remedy"]) == ("succeeded", "", "")
+    assert (row["status"], row["problem"], row["remedy"]) == ("succeeded", "", "")
     assert (row["started_at"], row["ended_at"]) == ("2026-11-21T02:00:00.1234567Z", "2026-11-21T03:12:00.7654321Z")
     assert (row["seconds"], row["copy_seconds"], row["estimate_seconds"]) == (4320.6, 3600.0, 2100.0)
     assert (row["downtime_seconds"], row["rows"], row["bytes"]) == (210.0, 5300, 50_000_000_000)
@@ -137,19 +137,19 @@ def test_the_source_of_an_offline_migration_is_at_rest_all_the_time() -> None:
 def test_how_it_stands_and_what_to_do(more: dict[str, Any], status: str, message: str, remedy: str) -> None:
     row = row_of(facts(**more), "shop")
     assert row["status"] == status
-    assert message in row["message"] and remedy in row["remedy"]
+    assert message in row["problem"] and remedy in row["remedy"]
 
 
 def test_a_failure_of_the_service_gets_the_remedy_of_the_preflight() -> None:
     row = row_of(failed(), "shop")
-    assert row["status"] == "failed" and row["message"] == "603107: wal_level is replica."
+    assert row["status"] == "failed" and row["problem"] == "603107: wal_level is replica."
     assert row["remedy"].startswith(FINDING["remedy"]) and "another pgflex.migration_name" in row["remedy"]
     assert row["downtime_seconds"] is None
 
 
 def test_a_host_that_knows_nothing() -> None:
     row = row_of({"failure": {"message": "pgflex.target is missing."}}, "shop")
-    assert (row["status"], row["message"]) == ("failed", "pgflex.target is missing.")
+    assert (row["status"], row["problem"]) == ("failed", "pgflex.target is missing.")
     assert row_of({}, "shop")["status"] == "not started"
     assert len(texts([row, row_of({}, "other")])) == 3
 
@@ -169,7 +169,7 @@ def test_hosts_with_the_same_files_share_a_report() -> None:
         {"csv": "/rest.csv", "hosts": ["c"]},
     ]
     stopped = found[0]["hosts"][1]
-    assert stopped["status"] == "failed" and "whose output says why" in stopped["message"]
+    assert stopped["status"] == "failed" and "whose output says why" in stopped["problem"]
     assert stopped["source"]["name"] == "shop-single"
 
 
@@ -177,7 +177,7 @@ def test_a_host_that_stopped_says_what_its_roles_had_found() -> None:
     missing = [{"message": "vnet1 has no gateway.", "remedy": "by_hand"}, {"message": "no", "remedy": "apply"}]
     known = {"pgflex": given(report_file="/r.json"), "network_topology": {"missing": missing}}
     (report,) = reports({"a": known}, ["a"], ["a"], {}, look)
-    assert report["hosts"][0]["message"] == "vnet1 has no gateway."
+    assert report["hosts"][0]["problem"] == "vnet1 has no gateway."
 
 
 def test_no_secret_is_in_any_text() -> None:
@@ -232,22 +232,22 @@ def test_the_page_needs_nothing_else_and_has_its_headers() -> None:
 def test_the_timeline_has_a_bar_for_each_state_and_the_downtime() -> None:
     page = Page(as_html([row_of(facts(), "shop")], "Fleet", MADE_AT))
     bars = [attributes for attributes in page.named("rect") if "%" in (attributes.get("x") or "")]
-    assert [bar["class"] for bar in bars] == ["p", "c", "w1", "x", "d"]
-    x = [float((bar["x"] or "").rstrip("%")) for bar in bars]
-    ends = [round(x[place] + float((bar["width"] or "").rstrip("%")), 1) for place, bar in enumerate(bars)]
+    assert [drawn["class"] for drawn in bars] == ["p", "c", "w1", "x", "d"]
+    x = [float((drawn["x"] or "").rstrip("%")) for drawn in bars]
+    ends = [round(x[place] + float((drawn["width"] or "").rstrip("%")), 1) for place, drawn in enumerate(bars)]
     assert x == sorted(x[:4]) + x[4:] and ends[-1] == 100.0
 
 
 def test_a_migration_whose_states_nobody_saw_is_one_bar() -> None:
     page = Page(as_html([row_of(facts(states=[states()[-1]]), "shop")], "Fleet", MADE_AT))
-    assert [bar["class"] for bar in page.named("rect") if "%" in (bar.get("x") or "")] == ["r", "d"]
+    assert [drawn["class"] for drawn in page.named("rect") if "%" in (drawn.get("x") or "")] == ["r", "d"]
 
 
 def test_the_csv_holds_no_formula() -> None:
-    text = as_csv([nasty(), {**EMPTY, "host": "-1+1", "message": "@SUM(1)", "remedy": "\t=1"}])
+    text = as_csv([nasty(), {**EMPTY, "host": "-1+1", "problem": "@SUM(1)", "remedy": "\t=1"}])
     assert text.startswith("\ufeff")
     rows = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
-    assert rows[1]["host"] == "'-1+1" and rows[1]["message"] == "'@SUM(1)" and rows[1]["remedy"] == "'\t=1"
+    assert rows[1]["host"] == "'-1+1" and rows[1]["problem"] == "'@SUM(1)" and rows[1]["remedy"] == "'\t=1"
     first = re.compile(r"^[ \t\r]*[=+\-@]")
     assert not [cell for row in rows for cell in row.values() if first.match(cell)]
 

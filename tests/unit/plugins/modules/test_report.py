@@ -11,7 +11,7 @@ import pytest
 
 ROWS = [
     {"host": "shop", "status": "succeeded", "downtime_seconds": 12.5, "rows": 7},
-    {"host": "stock", "status": "failed", "message": "No way."},
+    {"host": "stock", "status": "failed", "problem": "No way."},
 ]
 
 
@@ -82,7 +82,7 @@ def test_what_only_an_earlier_run_saw_is_kept_and_may_be_dropped(args: dict[str,
     run_module("report", {**args, "hosts": [ROWS[0]], "other_hosts": ["stock", "new"]})
     kept = json.loads(Path(args["json"]).read_text())["hosts"]
     assert kept["shop"]["finished_at"] == "2026-11-21T03:00:00Z"
-    assert kept["stock"]["message"] == "No way." and kept["stock"]["seen_at"]
+    assert kept["stock"]["problem"] == "No way." and kept["stock"]["seen_at"]
     run_module("report", {**args, "hosts": [ROWS[0]], "other_hosts": ["stock"], "keep": False})
     fresh = json.loads(Path(args["json"]).read_text())["hosts"]
     assert list(fresh) == ["shop"] and fresh["shop"]["finished_at"] == ""
