@@ -224,7 +224,8 @@ def start(
 
 
 def _follow(process: subprocess.Popen[bytes], lines: list[str]) -> None:
-    assert process.stderr is not None
+    if process.stderr is None:
+        raise AssertionError("the program runs without a pipe for its errors")
     for line in process.stderr:
         lines.append(line.decode(errors="replace").rstrip())
         del lines[:-KEPT_LINES]

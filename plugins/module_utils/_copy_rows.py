@@ -197,8 +197,8 @@ class RowCopy:
         self._tick()
         names = ", ".join(f"{piece.schema}.{piece.name}" for piece in batch[:3]) + (", ..." if len(batch) > 3 else "")
         reading = self.job.start("psql", PSQL, self.job.source, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert reading.process.stdin is not None
-        assert reading.process.stdout is not None
+        if reading.process.stdin is None or reading.process.stdout is None:
+            raise AssertionError("psql runs without its pipes")
         writing = self.job.start("psql", PSQL, self.job.target, stdin=reading.process.stdout.fileno())
         # Only the other program may hold this end, or its death would not be noticed.
         reading.process.stdout.close()

@@ -156,7 +156,8 @@ class Look:
         return self.here.version
 
     def ask(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        assert self.connection is not None, "this rule has a scope without a session"
+        if self.connection is None:
+            raise AssertionError("this rule has a scope without a session")
         found: list[tuple[Any, ...]] = self.connection.execute(sql.encode(), list(values) or None).fetchall()
         return found
 
