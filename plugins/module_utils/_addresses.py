@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from typing import TypeAlias
 
 from ._errors import ModuleFailure
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 # Azure keeps the network's address, three for itself, and the broadcast address of every subnet.
 RESERVED = 5
 

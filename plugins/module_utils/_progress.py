@@ -153,7 +153,7 @@ def _widths(rows: list[Row], columns: int) -> tuple[int, int, int]:
 
 
 def _row(row: Row, widths: tuple[int, int, int], columns: int, *, colour: bool) -> str:
-    label, word, bar = widths
+    label, word, length = widths
     start = f"{padded(row.label, label)}  "
     state = padded(row.word, word)
     rest = columns - label - word - 4
@@ -162,7 +162,7 @@ def _row(row: Row, widths: tuple[int, int, int], columns: int, *, colour: bool) 
         return f"{start}{painted}  {cut(CHECK.sub('', row.message), rest)}"
     if row.outcome == "watching" and not row.total:
         return f"{start}{painted}  {fitting([clock(row.elapsed)], rest)}"
-    return f"{start}{painted}  {_bar(row, bar)} {fitting(_numbers(row), rest - bar - 1)}".rstrip()
+    return f"{start}{painted}  {_bar(row, length)} {fitting(_numbers(row), rest - length - 1)}".rstrip()
 
 
 def _share(row: Row) -> float:
@@ -171,9 +171,9 @@ def _share(row: Row) -> float:
     return row.done / row.total if row.total else 0.0
 
 
-def _bar(row: Row, bar: int) -> str:
-    full = int(_share(row) * bar)
-    return FULL * full + EMPTY * (bar - full)
+def _bar(row: Row, length: int) -> str:
+    full = int(_share(row) * length)
+    return FULL * full + EMPTY * (length - full)
 
 
 def _numbers(row: Row) -> list[str]:

@@ -107,7 +107,7 @@ def read_roles(server: Server, connection: psycopg.Connection[Any]) -> Roles:
             name, _sign, value = setting.partition("=")
             found.settings[role, database, name] = value
         found.databases = frozenset(name for (name,) in ask(DATABASES))
-        found.parameter_grants = [(name, grantee) for name, grantee in ask(piece("parameter_grants", version))]
+        found.parameter_grants = list(ask(piece("parameter_grants", version)))
     return found
 
 

@@ -16,7 +16,7 @@ from ._validation_session import Session, Side
 AT_ONCE = 100
 SLICE_BYTES = 4 * 1024 * 1024
 
-Row: TypeAlias = "tuple[Any, ...]"
+Row: TypeAlias = tuple[Any, ...]
 Pair: TypeAlias = "tuple[int, str | None, str | None]"
 
 
