@@ -18,10 +18,10 @@ from typing import Any
 
 from dataset import DATABASE, load
 from measure import BenchError, Meter, Taken, module, run
+from writing import Writer
 
 from postgres_versions.cluster import PASSWORD, SUPERUSER, Cluster, Home
 from postgres_versions.programs import client_programs
-from writer import Writer
 
 JOBS = 2
 # Otherwise the servers are as PostgreSQL makes them, but for fsync and what replication needs.

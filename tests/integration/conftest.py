@@ -12,7 +12,9 @@ from plays import Pair, Player, make_pair
 
 from pgflex_lab.process import Running
 from pgflex_lab.testing import running_lab
-from postgres_versions.fixtures import postgres  # noqa: F401
+from postgres_versions.fixtures import postgres
+
+__all__ = ["postgres"]
 
 
 @pytest.fixture(scope="session")

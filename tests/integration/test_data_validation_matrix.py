@@ -182,7 +182,7 @@ def test_old_servers_are_read_in_ranges_of_keys(copies, monkeypatch):
     assert told(found) == {"public.customers"} and "id=321 in name" in found["msg"]
 
 
-@pytest.mark.parametrize(("old", "new"), PAIRS, ids=lambda major: str(major))
+@pytest.mark.parametrize(("old", "new"), PAIRS, ids=str)
 def test_a_faithful_copy_raises_no_alarm(copies, old, new):
     source, target = copies(old, new)
     result = run(source, target, "traps", materialized_views="refresh")

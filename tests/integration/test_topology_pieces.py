@@ -614,7 +614,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Reco
         complete = {name: Piece("nothing", nothing, "") for name in TABLE}
         rounds.play(MEND, {name: rounds.settings(name, None, {}) for name in TABLE})
         # Once for each topology that has pieces of the classic service: its application gets its roles.
-        classic = {name: piece for name, (_, pieces) in TABLE.items() for piece in pieces if piece.classic}
+        classic = {name: piece for name, (_build, pieces) in TABLE.items() for piece in pieces if piece.classic}
         hosts = {name: rounds.settings(name, piece, piece.mended(built[name])) for name, piece in classic.items()}
         rounds.play(MEND, hosts)
         found = {f"{name}: nothing": record for name, record in rounds.round(complete).items()}

@@ -5,11 +5,13 @@ import pytest
 
 from postgres_versions import programs
 from postgres_versions.cluster import USER
-from postgres_versions.fixtures import Postgres, postgres  # noqa: F401
+from postgres_versions.fixtures import Postgres, postgres
+
+__all__ = ["postgres"]
 
 
 @pytest.mark.parametrize("major", programs.MAJORS)
-def test_a_server_of_each_major_runs(postgres: Postgres, major: int) -> None:  # noqa: F811
+def test_a_server_of_each_major_runs(postgres: Postgres, major: int) -> None:
     cluster = postgres(major)
     assert postgres(major) is cluster
     cluster.recreate_database("hello")
@@ -19,7 +21,7 @@ def test_a_server_of_each_major_runs(postgres: Postgres, major: int) -> None:  #
     assert row == ("logical", "off")
 
 
-def test_a_killed_server_comes_back(postgres: Postgres) -> None:  # noqa: F811
+def test_a_killed_server_comes_back(postgres: Postgres) -> None:
     cluster = postgres(15, "killed", {"max_connections": "20"})
     cluster.kill()
     assert cluster.pid is None

@@ -64,7 +64,10 @@ def _question(question: Mapping[str, Any]) -> list[str]:
         found.append("the variable's name is none")
     if question["type"] not in TYPES:
         return [*found, f"there is no type {question['type']}"]
-    found += [f"{key} has to be a whole number" for key in ("min", "max") if type(question.get(key, 0)) is not int]
+    numbers = {key: question.get(key, 0) for key in ("min", "max")}
+    # YAML's true and false are numbers to Python.
+    wrong = [key for key, value in numbers.items() if isinstance(value, bool) or not isinstance(value, int)]
+    found += [f"{key} has to be a whole number" for key in wrong]
     choosing = question["type"] in CHOOSING
     if choosing and not _choices(question):
         found.append("there is nothing to choose")

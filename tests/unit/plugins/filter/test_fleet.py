@@ -27,7 +27,7 @@ def test_hosts_become_rounds() -> None:
     hosts = UserDict({Tagged("a"): UserDict(HOST)})
     found = FILTERS["fleet_plan"](hosts, {Tagged("parallel"): Tagged("2")}, Tagged("2026-11-21T12:00:00Z"), ())
     assert found["rounds"] == [[{"host": "a", "databases": ["shop"], "part": 1, "parts": 1}]]
-    assert type(found["rounds"][0][0]["host"]) is str
+    assert found["rounds"][0][0]["host"].__class__ is str
 
 
 def test_hosts_without_settings_are_among_the_problems() -> None:
@@ -65,7 +65,7 @@ def test_the_facts_of_a_host_are_gathered() -> None:
     known = {"migrate_result": result, "fleet_phase": Tagged("migrating"), "fleet_later": ""}
     found = facts(known, alive=["other"])
     assert found == {"failed": True, "phase": "migrating", "later": "", "outcome": "failed", "message": "No space."}
-    assert type(found["phase"]) is str
+    assert found["phase"].__class__ is str
     assert FILTERS["fleet_summary"]({Tagged("shop"): UserDict(found)}) == {"shop": "FAILED while migrating: No space."}
 
 

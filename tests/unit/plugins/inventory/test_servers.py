@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import ansible.template
 import pytest
 import yaml
 from ansible.errors import AnsibleError, AnsibleParserError
@@ -52,12 +53,7 @@ class Plugin(InventoryModule):
         return f"key-{Path(path).name}"
 
 
-try:
-    from ansible.template import trust_as_template  # noqa: F401
-
-    TRUSTED = {"trusted_as_template": True}
-except ImportError:
-    TRUSTED = {}
+TRUSTED = {"trusted_as_template": True} if hasattr(ansible.template, "trust_as_template") else {}
 
 
 class World:

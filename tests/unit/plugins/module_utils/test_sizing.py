@@ -34,7 +34,9 @@ EDITIONS = {
 }
 
 
-def capabilities(editions: dict[str, dict[str, int]] = EDITIONS, versions: str = "11 12 13 14 15 16") -> dict[str, Any]:
+def capabilities(
+    editions: dict[str, dict[str, int]] | None = None, versions: str = "11 12 13 14 15 16"
+) -> dict[str, Any]:
     def size(name: str, cores: int) -> dict[str, Any]:
         return {"name": name, "vCores": cores, "supportedMemoryPerVcoreMb": MEMORY[name[9]]}
 
@@ -50,7 +52,7 @@ def capabilities(editions: dict[str, dict[str, int]] = EDITIONS, versions: str =
                 "supportedStorageEditions": storage,
                 "supportedServerSkus": [size(name, cores) for name, cores in skus.items()],
             }
-            for tier, skus in editions.items()
+            for tier, skus in (editions or EDITIONS).items()
         ],
         "supportedServerVersions": [{"name": version} for version in versions.split()],
     }

@@ -41,12 +41,12 @@ class PostgreSQL:
         self.databases = list(databases)
         self.settings = dict(SETTINGS)
         self.keyless: list[str] = []
-        self.error: Exception | None = None
+        self.errors: list[Exception] = []
         self.written: list[str] = []
 
     def connect(self, **_: Any) -> Any:
-        if self.error:
-            raise self.error
+        if self.errors:
+            raise self.errors[0]
         return Connection(self)
 
     def answer(self, sql: str) -> list[tuple[Any, ...]]:
@@ -147,8 +147,9 @@ def test_nothing_is_found_where_all_is_well(run_module: Any, servers: Any) -> No
 
 
 def test_servers_that_do_not_answer_are_findings(run_module: Any, servers: Any) -> None:
-    servers["shop-old"].error = psycopg.OperationalError('FATAL:  password authentication failed for user "mover"')
-    servers["shop-new"].error = psycopg.OperationalError("connection refused")
+    refused = 'FATAL:  password authentication failed for user "mover"'
+    servers["shop-old"].errors.append(psycopg.OperationalError(refused))
+    servers["shop-new"].errors.append(psycopg.OperationalError("connection refused"))
     outcome = run_module(MODULE, SIDES)
     codes = {row["side"]: row["code"] for row in outcome["preflight"]["findings"]}
     assert codes == {"source": "603100", "target": "603000"} and "Marker-Secret" not in outcome.raw_output
@@ -201,7 +202,7 @@ def test_restore_takes_what_was_returned(run_module: Any, servers: Any) -> None:
 
 
 def test_no_remedy_without_both_servers(run_module: Any, servers: Any) -> None:
-    servers["shop-new"].error = psycopg.OperationalError("timeout expired")
+    servers["shop-new"].errors.append(psycopg.OperationalError("timeout expired"))
     outcome = run_module(MODULE, {**SIDES, "remedies": ["timeouts"]})
     assert outcome.failed and outcome["failure"]["code"] == "NotReachable"
 

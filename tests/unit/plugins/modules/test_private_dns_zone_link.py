@@ -60,8 +60,8 @@ class Azure:
         for resource_id in ids:
             self.arm.expect("GET", resource_id, json={"id": resource_id, "name": "x", "properties": {}})
 
-    def rights(self, *ids: str, at_zone: dict[str, Any] = DNS) -> None:
-        for resource_id, permission in ((ZONE, at_zone), *((one, DNS) for one in ids)):
+    def rights(self, *ids: str, at_zone: dict[str, Any] | None = None) -> None:
+        for resource_id, permission in ((ZONE, at_zone or DNS), *((one, DNS) for one in ids)):
             path = resource_id.replace("Microsoft.Network/", "Microsoft.Network//")
             url = f"{path}/providers/Microsoft.Authorization/permissions"
             self.arm.expect("GET", url, json={"value": [permission]})

@@ -111,15 +111,15 @@ def test_check_mode_writes_nothing_and_foretells(run_module: Any, arm: Any, args
 
 
 def test_another_host_takes_the_block_first(run_module: Any, arm: Any, args: Any) -> None:
-    prefixes = []
+    prefixes: list[Any] = []
     arm.expect("GET", VNET, json=vnet(FIRST))
     refused = error("NetcfgSubnetRangesOverlap")
-    arm.expect("PUT", URL, status=400, json=refused, check=lambda sent: prefixes.append(sent))
+    arm.expect("PUT", URL, status=400, json=refused, check=prefixes.append)
     arm.expect("GET", VNET, json=vnet(FIRST, subnet("others")))
     arm.expect("PUT", URL, status=409, json=error("AnotherOperationInProgress"))
     arm.expect("GET", VNET, json=vnet(FIRST, subnet("others")))
     answer = subnet(prefix="10.1.0.64/27")
-    arm.expect("PUT", URL, status=201, json=answer, check=lambda sent: prefixes.append(sent))
+    arm.expect("PUT", URL, status=201, json=answer, check=prefixes.append)
     result = run_module(MODULE, args)
     assert result["changed"] and result[MODULE]["address_prefix"] == "10.1.0.64/27"
     assert [sent["properties"]["addressPrefix"] for sent in prefixes] == ["10.1.0.32/27", "10.1.0.64/27"]

@@ -62,11 +62,11 @@ class Azure:
         self.arm.expect("GET", SHOP, json=network(SHOP, "10.1.0.0/16", *one))
         self.arm.expect("GET", HUB, json=network(HUB, "10.2.0.0/16", *other))
 
-    def rights(self, shop: dict[str, Any] = CONTRIBUTOR, hub: dict[str, Any] = CONTRIBUTOR) -> None:
+    def rights(self, shop: dict[str, Any] | None = None, hub: dict[str, Any] | None = None) -> None:
         for resource_id, permission in ((SHOP, shop), (HUB, hub)):
             path = resource_id.replace("Microsoft.Network/", "Microsoft.Network//")
             url = f"{path}/providers/Microsoft.Authorization/permissions"
-            self.arm.expect("GET", url, json={"value": [permission]})
+            self.arm.expect("GET", url, json={"value": [permission or CONTRIBUTOR]})
 
     def put(self, answer: dict[str, Any], **expected: Any) -> None:
         self.arm.expect("PUT", answer["id"], json=answer, **expected)
