@@ -170,7 +170,7 @@ def test_page_says_how_to_run_and_to_undo(name):
     assert "603000" in section(name, "When a step fails")
     assert "Offline:" in section(name, "Downtime") and "Online:" in section(name, "Downtime")
     undo = section(name, "How to undo")
-    assert "pgflex.migrate.cancel" in undo and "pgflex.network.remove" in undo and "After the cutover" in undo
+    assert "pgflex.migrate.rollback" in undo and "pgflex.network.remove" in undo and "After the cutover" in undo
 
 
 @pytest.mark.parametrize("name", names())
