@@ -216,7 +216,7 @@ def test_a_source_of_ones_own_without_logical_replication(
         "hostaddr": None,
     }
     player.writes()
-    error = refused(player.play("public_access", {"shop": still_pair.host(source=source)}))
+    error = refused(player.play("onprem_public", {"shop": still_pair.host(source=source)}))
     assert "wal_level" in error and "logical" in error and "ALTER SYSTEM" in error
     assert player.writes() == []
 

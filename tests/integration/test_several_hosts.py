@@ -37,7 +37,7 @@ def test_one_that_fails_stops_nobody_else(three: dict[str, Pair], player: Player
         "classic": "succeeded",
         "broken": "failed",
     }
-    assert "german" in rows["broken"]["message"]
+    assert "german" in rows["broken"]["problem"]
     # The classic host's application is gone; the broken host had no part in it.
     assert "Delete it" in done.output
     again = player.play("public_access", hosts)
