@@ -17,7 +17,7 @@ def _plan(
     hosts: Any, limits: Any = None, now: Any = None, regions: Any = None, begun: Any = (), outside: Any = ()
 ) -> dict[str, Any]:
     given, moment = _by_name("fleet_plan", hosts), str(now) if now else None
-    return fleet_plan(given, plain(limits), moment, plain(regions), plain(begun) or (), plain(outside) or ())
+    return fleet_plan(given, plain(limits), moment, plain(regions) or None, plain(begun) or (), plain(outside) or ())
 
 
 def _summary(hosts: Any) -> dict[str, str]:

@@ -82,7 +82,8 @@ def test_slices_are_locked_to_one_where_a_job_writes(loaded: Loaded) -> None:
     for row in loaded.of("job_template"):
         reads = row["name"] in sliced
         assert not reads or "reads" in row["labels"]
-        assert row["job_slice_count"] == (4 if reads else 1)
+        # Templates are text on ansible-core 2.17; the module of AWX makes a number of it.
+        assert int(row["job_slice_count"]) == (4 if reads else 1)
         assert row["ask_job_slice_count_on_launch"] is reads
         assert row["allow_simultaneous"] is reads
         # A sliced job that is started in check mode stays in it.
@@ -108,7 +109,7 @@ def test_what_differs_between_one_awx_and_another(folder: Path, tmp_path: Path) 
     done = load(tmp_path, "-e", json.dumps(ours))
     assert done.code == 0, done.output
     assert {tuple(row["credentials"]) for row in done.of("job_template")} == {("pgflex servers", "Azure of ours")}
-    assert {row["job_slice_count"] for row in done.of("job_template")} == {1, 7}
+    assert {int(row["job_slice_count"]) for row in done.of("job_template")} == {1, 7}
     (source,) = done.of("inventory_source")
     assert source["credential"] == "Azure of ours"
     (grant,) = done.of("role")
