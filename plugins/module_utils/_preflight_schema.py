@@ -29,10 +29,10 @@ GUARDED = (
 
 
 def _own(catalog: str, alias: str) -> str:
-    """That an object was made by a user, and is no part of an extension."""
+    """That an object was made by a user: no part of an extension, nor of another object, as a range type's casts are."""
     return (
         f"{alias}.oid >= 16384 AND NOT EXISTS (SELECT 1 FROM pg_depend x WHERE x.classid = '{catalog}'::regclass "
-        f"AND x.objid = {alias}.oid AND x.deptype = 'e')"
+        f"AND x.objid = {alias}.oid AND x.deptype IN ('e', 'i'))"
     )
 
 
@@ -210,7 +210,9 @@ def in_c(look: Look) -> Iterator[Hit]:
         f"ON n.oid = o.typnamespace WHERE o.typtype = 'b' AND o.typelem = 0 AND {_own('pg_type', 'o')} "
         "UNION ALL SELECT 'function ' || format('%I.%I(%s)', n.nspname, o.proname, pg_get_function_identity_arguments("
         "o.oid)) FROM pg_proc o JOIN pg_namespace n ON n.oid = o.pronamespace JOIN pg_language l ON l.oid = o.prolang "
-        f"WHERE l.lanname IN ('c', 'internal') AND {_own('pg_proc', 'o')} ORDER BY 1"
+        f"WHERE l.lanname IN ('c', 'internal') AND {_own('pg_proc', 'o')} "
+        # Aggregates are filed under the language internal, whoever made them.
+        "AND NOT EXISTS (SELECT 1 FROM pg_aggregate a WHERE a.aggfnoid = o.oid) ORDER BY 1"
     )
     for name in names:
         yield Hit(name, f"The {name} is written in C, which only a superuser can make.")

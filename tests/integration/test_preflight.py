@@ -102,6 +102,28 @@ NO_ALLOW = (("target", "ALTER ROLE mover RESET azure.extensions"),)
 POSTGIS = f"{session.EXTENSIONS} UNION ALL SELECT 'postgis', '3.4.2'"
 ASCII = "CREATE DATABASE ascii OWNER mover TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
 KEYLESS = "CREATE TABLE t (a int)"
+# One of each kind of object that takes no superuser, as far back as PostgreSQL 10.
+ORDINARY = """
+CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE TYPE place AS (city text, street text);
+CREATE DOMAIN amount AS numeric(12, 2) CHECK (VALUE >= 0);
+CREATE TYPE span AS RANGE (subtype = float8, subtype_diff = float8mi);
+CREATE TABLE people (id bigserial PRIMARY KEY, name text NOT NULL UNIQUE, home place, feels mood, owes amount,
+    hours span, tags text[], more jsonb);
+CREATE TABLE visits (id bigint, at date, who bigint REFERENCES people, PRIMARY KEY (id)) WITH (fillfactor = 80);
+CREATE INDEX ON people USING gin (tags);
+CREATE FUNCTION greeting(people) RETURNS text LANGUAGE sql STABLE AS 'SELECT $1.name';
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER note BEFORE INSERT ON people FOR EACH ROW EXECUTE PROCEDURE note();
+CREATE AGGREGATE product(numeric) (SFUNC = numeric_mul, STYPE = numeric, INITCOND = '1');
+CREATE OPERATOR === (LEFTARG = text, RIGHTARG = text, PROCEDURE = texteq);
+CREATE TEXT SEARCH DICTIONARY plain (TEMPLATE = simple);
+CREATE TEXT SEARCH CONFIGURATION words (COPY = simple);
+CREATE VIEW names AS SELECT name, greeting(people) FROM people;
+CREATE MATERIALIZED VIEW moods AS SELECT feels, count(*) FROM people GROUP BY 1;
+CREATE STATISTICS of_people ON name, feels FROM people;
+COMMENT ON TABLE people IS 'who comes';
+"""
 
 CASES = [
     Case("no_session", code="603100", source={"password": "wrong"}, says="password is wrong"),
@@ -420,6 +442,14 @@ def test_an_empty_source_of_every_version_is_fine(servers: Callable[..., Servers
         found = run(pair.args(mode=mode, source=pair.source.options(user)))["preflight"]["findings"]
         allowed = {"writable_source", *(["target_older"] if major == 18 else [])}
         assert {row["rule"] for row in found} - ALWAYS <= allowed, found
+
+
+@pytest.mark.parametrize("major", [10, 14, 18])
+def test_what_any_user_may_make_is_no_alarm(servers: Callable[..., Servers], major: int) -> None:
+    pair = servers(major, 18)
+    pair.do((("mover", ORDINARY),))
+    found = run(pair.args())["preflight"]["findings"]
+    assert {row["rule"] for row in found} <= ALWAYS, found
 
 
 def test_rules_of_the_other_mode_are_not_asked(pair: Servers) -> None:
