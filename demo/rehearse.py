@@ -26,7 +26,7 @@ from pgflex_lab.testing import running_lab
 from rehearsal_plan import CannotRehearse, Plan, lead, make
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PLAYBOOK = "pgflex.migrate.public_access"
+PLAYBOOK = "pgflex.migrate.migrate"
 CUTOVER = "pgflex.migrate.cutover"
 SECONDS_TO_READ = 120
 FOREIGN = ("AZURE_", "ANSIBLE_AZURE_", "PG", "SSL_CERT", "REQUESTS_CA", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -38,7 +38,8 @@ def read(inventory: Path) -> dict[str, dict[str, Any]]:
     """What Ansible makes of the inventory: group variables, templates and vaults included. Nothing is written."""
     if not inventory.exists():
         raise CannotRehearse(f"there is no inventory {inventory}")
-    command = [_program("ansible"), "all", "-i", str(inventory), "-m", "ansible.builtin.debug"]
+    # With one fork the answers come in the inventory's order, which decides whose server another host's clashes with.
+    command = [_program("ansible"), "all", "-i", str(inventory), "-f", "1", "-m", "ansible.builtin.debug"]
     environment = {name: value for name, value in os.environ.items() if name not in ("ANSIBLE_LOG_PATH",)}
     environment |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_DEPRECATION_WARNINGS": "0", "ANSIBLE_STDOUT_CALLBACK": "minimal"}
     done = subprocess.run(
