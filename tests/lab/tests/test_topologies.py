@@ -218,9 +218,8 @@ def test_a_runtime_server(lab: Running, arm: Arm, topology: dict[str, Any]) -> N
         ),
     )
     servers = arm.clients.flexible.servers
-    started = time.monotonic()
     made = servers.begin_create_or_update(GROUP, "tp-run", wanted).result()
-    assert made.properties.state == "Ready" and time.monotonic() - started < 30
+    assert made.properties.state == "Ready"
     state, status = arm.migrate(target="tp-end", migrationInstanceResourceId=runtime)
     assert state == "Succeeded", status
     assert rows(lab, "tp-end") == ROWS
