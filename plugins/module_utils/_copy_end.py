@@ -16,7 +16,6 @@ from typing import Any
 from ._activity import client_sessions, who, writers
 from ._copy import WAITING, Engine, over
 from ._copy_catalog import fetch
-from ._copy_cutover import Side, all_ready, get_ready, switch, turned
 from ._copy_job import Job, Options, end_workers, session
 from ._copy_ledger import Copy, DatabaseCopy, now
 from ._copy_leftovers import LARGE_OBJECT_GRANTS
@@ -24,6 +23,7 @@ from ._copy_online import drop_subscription, forward, measure
 from ._copy_programs import find_programs
 from ._copy_schema import copy_settings, drop_database, grant, owner_statements, set_owners
 from ._copy_stream import Stream, alter_tables, conninfo, restore_statements
+from ._copy_switch import Side, all_ready, get_ready, switch, turned
 from ._errors import ModuleFailure
 from ._gate import refusals
 from ._postgres import Server, connect, identifier, sql_errors

@@ -413,7 +413,7 @@ def test_online_killed_at_any_moment_goes_on(servers, step):
     nothing_left(source)
 
 
-@pytest.mark.parametrize("place", ["_copy_cutover.each", "_copy_end.Cutover._tidy"])
+@pytest.mark.parametrize("place", ["_copy_switch.each", "_copy_end.Cutover._tidy"])
 def test_a_cutover_killed_in_its_middle_goes_on(servers, place):
     ok(copy(servers, mode="online"))
     args = checked(direct_copy_cutover, arguments(servers, programs=str(client_programs(servers[1].major))))
