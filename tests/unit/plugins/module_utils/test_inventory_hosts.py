@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._fleet import Options, fleet_of, option_problems
+from ansible_collections.pgflex.migrate.plugins.module_utils._inventory_hosts import Options, fleet_of, option_problems
 from ansible_collections.pgflex.migrate.plugins.module_utils._pairs import Fleet
 from ansible_collections.pgflex.migrate.plugins.module_utils._pairs_file import Row
 from ansible_collections.pgflex.migrate.plugins.module_utils._pairs_groups import GROUPS, groups_of
