@@ -9,15 +9,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ._report_row import complete, copying
-from ._report_words import between, order
+from ._report_row import complete, spans
+from ._report_words import order
 
 SCHEMA, VERSION = "pgflex.migrate.report", 1
 # Facts of the past: nothing in Azure or the servers tells them once the run is over.
 PAST = (
     "read_only_since",
     "finished_at",
-    "downtime_seconds",
     "validation",
     "validated_at",
     "rows",
@@ -52,14 +51,13 @@ def _joined(row: dict[str, Any], old: dict[str, Any] | None) -> dict[str, Any]:
         return row
     states = _states(old["states"], row["states"])
     kept = {key: old[key] for key in PAST if row[key] in ("", None, {}, []) and old[key]}
-    joined = {**row, **kept, "states": states, "copy_seconds": copying(states)}
+    joined = {**row, **kept, "states": states}
     joined["changes"] = list({change["text"]: change for change in [*old["changes"], *row["changes"]]}.values())
     if len(old["states"]) > 0 and old["ended_at"] and row["state"] == old["state"]:
         # The end was seen when it came; a later look only sees that it has come.
         joined["ended_at"] = old["ended_at"]
     joined["started_at"] = min(filter(None, (old["started_at"], row["started_at"])), key=order, default="")
-    joined["seconds"] = between(joined["started_at"], joined["ended_at"])
-    return joined
+    return joined | spans(joined)
 
 
 def _another(row: dict[str, Any], old: dict[str, Any]) -> bool:

@@ -89,7 +89,7 @@ def row_of(facts: dict[str, Any], host: str) -> dict[str, Any]:
     """
     settings, migration = facts.get("settings") or {}, facts.get("migration") or {}
     row = EMPTY | _identity(settings, migration, host) | _progress(facts, migration)
-    row |= _times(row, facts, settings)
+    row |= _times(row, facts)
     row |= _validated(facts, settings)
     row["bytes"] = _bytes(settings, row["validation"])
     row["estimate_seconds"] = None if row["bytes"] is None else round(base_copy_seconds(row["bytes"] / 1e9), 1)
@@ -142,38 +142,51 @@ def _progress(facts: dict[str, Any], migration: dict[str, Any]) -> dict[str, Any
     }
 
 
-def _times(row: dict[str, Any], facts: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+def _times(row: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
     cutover = facts.get("cutover") or {}
-    read_only = cutover.get("read_only_since") or facts.get("read_only_since") or ""
     begun = [item["started_on"] for item in row["progress"] if moment(item.get("started_on"))]
     done = [item["ended_on"] for item in row["progress"] if moment(item.get("ended_on"))]
     seen = [state["at"] for state in row["states"]]
-    started = min(begun, key=order, default=seen[0] if seen else "")
+    # A migration prepares for minutes before it begins with a database.
+    started = min([*begun, *seen[:1]], key=order, default="")
     ended = ""
     if final(row):
         ended = max(done, key=order, default=cutover.get("finished_at") or (seen[-1] if seen else ""))
-    online = settings.get("mode") == "online"
-    # The source of an offline migration is at rest from the beginning, whether this run saw that or not.
-    down = between(read_only, cutover.get("finished_at")) if online else between(read_only or started, ended)
-    if row["state"] != "Succeeded":
-        down = None
-    return {
+    times = {
         "started_at": started,
         "ended_at": ended,
-        "seconds": between(started, ended),
-        "copy_seconds": copying(row["states"]),
-        "read_only_since": read_only,
+        "read_only_since": cutover.get("read_only_since") or facts.get("read_only_since") or "",
         "finished_at": cutover.get("finished_at") or "",
-        "downtime_seconds": down,
+    }
+    return times | spans({**row, **times})
+
+
+def spans(row: dict[str, Any]) -> dict[str, Any]:
+    """The row's durations in seconds, from its times and states."""
+    return {
+        "seconds": between(row["started_at"], row["ended_at"]),
+        "copy_seconds": _copying(row["states"], row["ended_at"]),
+        "downtime_seconds": _downtime(row),
     }
 
 
-def copying(states: list[dict[str, Any]]) -> float | None:
-    """Seconds of the base copy, from the first state that copies to the one after it."""
+def _copying(states: list[dict[str, Any]], ended: str) -> float | None:
+    """Of the base copy, from the first state that copies to the one after it."""
     for index, state in enumerate(states[:-1]):
         if state["substate"] == "MigratingData":
-            return between(state["at"], states[index + 1]["at"])
+            # The service ends a migration before anybody looks.
+            until = [states[index + 1]["at"], *([ended] if ended else [])]
+            return between(state["at"], min(until, key=order))
     return None
+
+
+def _downtime(row: dict[str, Any]) -> float | None:
+    if row["state"] != "Succeeded":
+        return None
+    if row["mode"] == "online":
+        return between(row["read_only_since"], row["finished_at"])
+    # The source of an offline migration is at rest from the beginning, whether this run saw that or not.
+    return between(row["read_only_since"] or row["started_at"], row["ended_at"])
 
 
 def _validated(facts: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

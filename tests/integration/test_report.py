@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.pgflex.migrate.plugins.module_utils._report_words import order
 from plays import PASSWORD, Pair, Player, make_pair
 
 from pgflex_lab.process import Running
@@ -84,7 +85,10 @@ def test_every_host_is_in_it_and_stays_as_it_was_seen(
     assert "german" in rows["stock"]["problem"] and "pgflex.migration_name" in rows["stock"]["remedy"]
     assert "the password is wrong" in rows["users"]["problem"] and rows["users"]["failed_task"]
     assert rows["billing"]["downtime_seconds"] > 0 and rows["billing"]["validation"]["equal"] is True
-    assert rows["orders"]["started_at"] < rows["orders"]["ended_at"]
+    orders = rows["orders"]
+    times = [orders["read_only_since"], orders["started_at"], orders["ended_at"]]
+    assert times == sorted(times, key=order) and orders["started_at"] == orders["states"][0]["at"]
+    assert orders["downtime_seconds"] >= orders["seconds"] >= orders["copy_seconds"]
     assert document["summary"]["statuses"] == {"failed": 2, "succeeded": 2}
     lines = list(csv.DictReader(io.StringIO(Path(files["csv"]).read_text(encoding="utf-8-sig"))))
     assert [line["host"] for line in lines] == ["stock", "users", "billing", "orders"]

@@ -73,8 +73,9 @@ def test_a_migration_that_went_well() -> None:
     row = row_of(facts(), "shop")
     assert set(row) == set(EMPTY)
     assert (row["status"], row["problem"], row["remedy"]) == ("succeeded", "", "")
-    assert (row["started_at"], row["ended_at"]) == ("2026-11-21T02:00:00.1234567Z", "2026-11-21T03:12:00.7654321Z")
-    assert (row["seconds"], row["copy_seconds"], row["estimate_seconds"]) == (4320.6, 3600.0, 2100.0)
+    # It is seen before it begins with a database.
+    assert (row["started_at"], row["ended_at"]) == ("2026-11-21T02:00:00.000+00:00", "2026-11-21T03:12:00.7654321Z")
+    assert (row["seconds"], row["copy_seconds"], row["estimate_seconds"]) == (4320.8, 3600.0, 2100.0)
     assert (row["downtime_seconds"], row["rows"], row["bytes"]) == (210.0, 5300, 50_000_000_000)
     assert row["connection_strings"] == {"shop": "postgresql://boss@shop-flex.example.org:5432/shop?sslmode=require"}
     assert row["changes"] == [
@@ -84,12 +85,26 @@ def test_a_migration_that_went_well() -> None:
     ]
 
 
-def test_the_source_of_an_offline_migration_is_at_rest_all_the_time() -> None:
-    known = facts(cutover=None)
+def offline(**more: Any) -> dict[str, Any]:
+    """One that prepares for three minutes, and whose end is looked for a minute too late."""
+    known = facts(cutover=None, states=[*states(2), {**states()[-1], "at": "2026-11-21T03:13:00+00:00"}], **more)
     known["settings"]["mode"] = "offline"
-    row = row_of(known, "shop")
-    assert row["downtime_seconds"] == row["seconds"] == 4320.6
-    assert row_of({**known, "read_only_since": "2026-11-21T01:59:00Z"}, "shop")["downtime_seconds"] > 4380
+    known["migration"]["databases"][0]["started_on"] = "2026-11-21T02:03:01Z"
+    return known
+
+
+def test_the_source_of_an_offline_migration_is_at_rest_all_the_time() -> None:
+    row = row_of(offline(), "shop")
+    assert row["started_at"] == row["states"][0]["at"]
+    assert row["downtime_seconds"] == row["seconds"] == 4320.8
+    # Neither is longer than the whole.
+    assert row["copy_seconds"] == 4140.8
+    seen = row_of(offline(read_only_since="2026-11-21T01:59:00Z"), "shop")
+    assert (seen["downtime_seconds"], seen["seconds"]) == (4380.8, 4320.8)
+
+    later = row_of(offline() | {"states": [{**states()[-1], "at": "2026-11-22T08:00:00+00:00"}]}, "shop")
+    (kept,) = merged([later], earlier_rows(as_json([seen], "F", MADE_AT)), [])
+    assert kept == seen
 
 
 @pytest.mark.parametrize(
