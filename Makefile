@@ -7,7 +7,11 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 BIN := .venv/bin
 READY := .venv/.ready
 STEP := scripts/step
-PYTEST := $(BIN)/python -m pytest -q
+# Tests wait for servers much of their time: one worker more than there are cores keeps these busy. A file's tests stay
+# together, as they share a lab.
+WORKERS ?= $(shell expr $$(nproc) + 1)
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+export WORKERS
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build/collections
