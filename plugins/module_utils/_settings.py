@@ -17,6 +17,7 @@ from ._errors import ModuleFailure
 from ._ids import parse
 from ._preflight_rules import REMEDIES
 from ._states import MAX_DATABASES, NAME
+from ._waves_checks import instant
 
 SINGLE = "PostgreSQLSingleServer"
 FLEXIBLE = "PostgreSQLFlexibleServer"
@@ -107,10 +108,27 @@ def problems(given: dict[str, Any], *, whole: bool = False) -> list[str]:
     found += _create_problems(target.get("create"), source["type"])
     found += _copy_problems(settings["copy"], source["type"])
     found += _cutover_problems(settings["cutover"])
-    window = settings.get("window") or {}
+    return found + _window_problems(settings.get("window") or {})
+
+
+def _window_problems(window: dict[str, Any]) -> list[str]:
+    found = [
+        f"pgflex.window.{key} {window[key]!r} is no time such as 2026-11-21T02:00:00Z."
+        for key in ("start", "end")
+        if window.get(key) and not instant(window[key])
+    ]
     if window.get("end") and not window.get("start"):
         found.append("pgflex.window.end is given without pgflex.window.start.")
+    moments = _moments(window)
+    if not found and "end" in moments and moments["end"] <= moments["start"]:
+        found.append("pgflex.window.end is not after pgflex.window.start.")
     return found
+
+
+def _moments(window: dict[str, Any]) -> dict[str, str]:
+    """The ends of a window as Azure takes them; a spreadsheet and YAML write times in forms of their own."""
+    moments = {key: instant(window[key]) for key in ("start", "end") if window.get(key)}
+    return {key: f"{moment:%Y-%m-%dT%H:%M:%SZ}" for key, moment in moments.items() if moment}
 
 
 def _cutover_problems(cutover: dict[str, Any]) -> list[str]:
@@ -389,6 +407,7 @@ def derive(
     settings["migration_name"] = migration_name(settings, host)
     settings["app_scopes"] = app_scopes(settings)
     settings["online"] = settings["mode"] == "online"
+    settings["window"] = _moments(settings.get("window") or {})
     settings["validated_tag"] = f"pgflex-validated-{settings['migration_name']}"
     settings["watched"] = {
         "label": host,

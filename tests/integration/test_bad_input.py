@@ -56,6 +56,9 @@ CASES = {
         ("pgflex.generation classic migrates Single Servers only",),
         {"generation": "classic", "source": {"type": "OnPremises", "host": "db1"}},
     ),
+    "window-of-no-time": Case(
+        ("pgflex.window.start 'tomorrow' is no time such as",), {"mode": "offline", "window": {"start": "tomorrow"}}
+    ),
     "half-an-application": Case(
         ("pgflex.app needs client_id, tenant_id and client_secret together",),
         {"generation": "classic", "app": {"client_id": "x"}},

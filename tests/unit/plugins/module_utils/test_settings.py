@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,14 @@ def test_good_settings_have_no_problems(given: dict[str, Any]) -> None:
             ["pgflex.copy.firewall_rules and pgflex.copy.tags can only be asked of a source in Azure."],
         ),
         (changed(window={"end": "2026-11-21T04:00:00Z"}), ["pgflex.window.end is given without pgflex.window.start."]),
+        (
+            changed(window={"start": "tomorrow", "end": "later"}),
+            ["pgflex.window.start 'tomorrow' is no time such as", "pgflex.window.end 'later' is no time such as"],
+        ),
+        (
+            changed(window={"start": "2026-11-21T04:00:00Z", "end": "2026-11-21T04:30:00+02:00"}),
+            ["pgflex.window.end is not after pgflex.window.start."],
+        ),
     ],
 )
 def test_a_problem_is_one_sentence_that_names_the_setting(given: dict[str, Any], sentences: list[str]) -> None:
@@ -247,6 +256,21 @@ def test_a_window_that_is_no_mapping_is_told(window: Any) -> None:
     for trigger in ("window", "manual"):
         found = problems(changed(cutover={"trigger": trigger, "window": window}))
         assert found == ["pgflex.cutover.window has to be a mapping of start and end."]
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("2026-11-21T02:00:00Z", "2026-11-21T02:00:00Z"),
+        ("2026-11-21T04:00:00+02:00", "2026-11-21T02:00:00Z"),
+        ("2026-11-21 02:00", "2026-11-21T02:00:00Z"),
+        (datetime(2026, 11, 21, 2, tzinfo=UTC), "2026-11-21T02:00:00Z"),
+    ],
+)
+def test_a_window_is_sent_in_one_form(given: Any, sent: str) -> None:
+    settings = changed(window={"start": given})
+    assert problems(settings) == []
+    assert derive(settings, "shop")["window"] == {"start": sent}
 
 
 def test_the_filter_refuses_what_is_no_mapping() -> None:
