@@ -11,13 +11,15 @@ from ansible.errors import AnsibleFilterError
 
 from ..module_utils._fleet_plan import fleet_plan, fleet_summary
 from ..plugin_utils.plain import plain
+from ..plugin_utils.settings_spec import settings_problems
 
 
 def _plan(
     hosts: Any, limits: Any = None, now: Any = None, regions: Any = None, begun: Any = (), outside: Any = ()
 ) -> dict[str, Any]:
     given, moment = _by_name("fleet_plan", hosts), str(now) if now else None
-    return fleet_plan(given, plain(limits), moment, plain(regions) or None, plain(begun) or (), plain(outside) or ())
+    rest = (plain(regions) or None, plain(begun) or (), plain(outside) or ())
+    return fleet_plan(given, plain(limits), moment, *rest, check=settings_problems)
 
 
 def _summary(hosts: Any) -> dict[str, str]:

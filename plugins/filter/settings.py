@@ -8,15 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ..module_utils._attempts import attempt, created, created_tags
-from ..module_utils._settings import connection_strings, derive, problems
+from ..module_utils._settings import connection_strings, derive
 from ..module_utils._states import copy_result
 from ..plugin_utils.plain import plain
+from ..plugin_utils.settings_spec import settings_problems
 
 
-def _problems(given: Any) -> list[str]:
-    if not isinstance(given, dict):
-        return ["pgflex has to be a mapping; see the role pgflex.migrate.settings."]
-    return problems(plain(given))
+def _problems(given: Any, passwords: bool = True) -> list[str]:
+    return settings_problems(plain(given), passwords=bool(passwords))
 
 
 def _derive(given: Any, host: str, source_server: Any = None, target_server: Any = None) -> dict[str, Any]:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ._settings import FLEXIBLE, SINGLE, problems, with_defaults
@@ -20,14 +20,16 @@ def fleet_plan(
     regions: Sequence[str] | None = None,
     begun: Sequence[str] = (),
     outside: Sequence[str] = (),
+    *,
+    check: Callable[..., list[str]] = problems,
 ) -> dict[str, Any]:
     """`problems`, `rounds` and `later` as `waves` gives them, for the dictionaries `pgflex` of the hosts by name.
 
     What is wrong with the settings of any host is among the problems, with the host's name before it. Hosts that have
     `begun` are in the first round, and their windows do not count any more. Hosts of the inventory `outside` this play
-    are not waited for: whoever limits a run answers for the order.
+    are not waited for: whoever limits a run answers for the order. `check` says what is wrong with a host's settings.
     """
-    wrong = [f"{name}: {text}" for name, given in hosts.items() for text in _settings_problems(given)]
+    wrong = [f"{name}: {text}" for name, given in hosts.items() for text in check(given, whole=True)]
     if wrong:
         return {"problems": wrong, "rounds": [], "later": []}
     rows = [_row(name, with_defaults(dict(given))) for name, given in hosts.items()]
@@ -36,12 +38,6 @@ def fleet_plan(
         if isinstance(row["after"], list):
             row["after"] = [name for name in row["after"] if name not in outside]
     return waves(rows, limits, now, regions)
-
-
-def _settings_problems(given: Any) -> list[str]:
-    if not isinstance(given, dict):
-        return ["pgflex has to be a mapping; see the role pgflex.migrate.settings."]
-    return problems(given, whole=True)
 
 
 def _row(name: str, settings: dict[str, Any]) -> dict[str, Any]:

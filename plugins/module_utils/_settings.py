@@ -81,18 +81,21 @@ def with_defaults(given: dict[str, Any], defaults: Mapping[str, Any] | None = No
     return merged
 
 
-def problems(given: dict[str, Any], *, whole: bool = False) -> list[str]:
+def problems(given: Any, *, whole: bool = False, passwords: bool = True) -> list[str]:
     """Everything that is wrong with the settings of a host, each a sentence that names the setting.
 
-    With `whole` they are those of a fleet's host, whose databases may become several migrations.
+    With `whole` they are those of a fleet's host, whose databases may become several migrations. Without `passwords`
+    nobody signs in to the servers, unless a direct copy has to be asked for.
     """
+    if not isinstance(given, dict):
+        return ["pgflex has to be a mapping; see the role pgflex.migrate.settings."]
     mappings = [name for name, default in DEFAULTS.items() if isinstance(default, dict)]
     shapeless = [name for name in (*mappings, "window") if _no_mapping(given, name)]
     if shapeless:
         return [f"pgflex.{name} has to be a mapping." for name in shapeless]
     settings = with_defaults(given)
     source, target = settings["source"], settings["target"]
-    found = [f"pgflex.{name} is missing." for name in _missing(settings, source, target)]
+    found = [f"pgflex.{name} is missing." for name in _missing(settings, passwords=passwords)]
     found += _database_problems(settings.get("databases"), limited=settings["engine"] == "service" and not whole)
     name = settings.get("migration_name")
     if name and not NAME.fullmatch(str(name)):
@@ -150,12 +153,15 @@ def _no_mapping(given: dict[str, Any], name: str) -> bool:
     return given.get(name) is not None and not isinstance(given[name], dict)
 
 
-def _missing(settings: dict[str, Any], source: dict[str, Any], target: dict[str, Any]) -> list[str]:
-    azure = source["type"] in (SINGLE, FLEXIBLE)
-    needs = ["resource_group", "name"] if azure else ["host"]
-    missing = [f"source.{key}" for key in [*needs, "user", "password"] if not source.get(key)]
-    missing += [f"target.{key}" for key in ("resource_group", "name", "user", "password") if not target.get(key)]
-    return missing
+def _missing(settings: dict[str, Any], *, passwords: bool) -> list[str]:
+    source, target = settings["source"], settings["target"]
+    who = ["user", "password"]
+    signs_in = passwords or settings["engine"] != "service"
+    names = ["resource_group", "name"] if source["type"] in (SINGLE, FLEXIBLE) else ["host"]
+    missing = [f"source.{key}" for key in names + who * signs_in if not source.get(key)]
+    # The administrator of a target that is not there yet is a part of what it is to be.
+    signs_in = signs_in or target.get("create") is not None
+    return missing + [f"target.{key}" for key in ["resource_group", "name"] + who * signs_in if not target.get(key)]
 
 
 def _database_problems(names: Any, *, limited: bool) -> list[str]:
@@ -401,6 +407,7 @@ def derive(
         if server:
             side["id"], side["tags"], side["version"] = server["id"], server.get("tags") or {}, server.get("version")
             side.setdefault("host", server["fully_qualified_domain_name"])
+        side.setdefault("user", "")
         side["connection"] = {key: side[key] for key in CONNECTION if side.get(key) is not None}
     if source["type"] not in (SINGLE, FLEXIBLE):
         source["id"] = f"{source['host']}:{source['port']}@{source['user']}"
@@ -424,5 +431,7 @@ def derive(
 def connection_strings(settings: dict[str, Any]) -> dict[str, str]:
     """libpq URIs of the migrated databases, without a password: on a Flexible Server the user is plain."""
     side = settings["target"]["connection"]
-    where = f"{quote(side['user'].split('@', 1)[0], safe='')}@{side['host']}:{side['port']}"
-    return {name: f"postgresql://{where}/{quote(name, safe='')}?sslmode=require" for name in settings["databases"]}
+    user = quote(side["user"].split("@", 1)[0], safe="")
+    where = f"{side['host']}:{side['port']}"
+    who = f"{user}@" if user else ""
+    return {name: f"postgresql://{who}{where}/{quote(name, safe='')}?sslmode=require" for name in settings["databases"]}

@@ -54,7 +54,7 @@ def objects() -> dict[str, Any]:
 def settings_of_a_host() -> dict[str, Any]:
     """The argument spec of the dictionary pgflex."""
     path = ROOT / "roles" / "settings" / "meta" / "argument_specs.yml"
-    options: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+    options: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["check"]["options"]
     return options["pgflex"]["options"]  # type: ignore[no-any-return]
 
 

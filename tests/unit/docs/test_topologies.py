@@ -76,7 +76,7 @@ def migrations() -> list[tuple[str, dict[str, Any]]]:
 @cache
 def documented() -> dict[str, Any]:
     specs = yaml.safe_load((ROOT / "roles/settings/meta/argument_specs.yml").read_text(encoding="utf-8"))
-    options: dict[str, Any] = specs["argument_specs"]["main"]["options"]["pgflex"]["options"]
+    options: dict[str, Any] = specs["argument_specs"]["check"]["options"]["pgflex"]["options"]
     return options
 
 

@@ -60,7 +60,7 @@ def documented(options: dict[str, Any]) -> dict[str, Any]:
 
 def test_defaults_are_those_that_the_role_documents() -> None:
     text = (ROOT / "roles" / "settings" / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
-    assert documented(yaml.safe_load(text)["argument_specs"]["main"]["options"]["pgflex"]["options"]) == DEFAULTS
+    assert documented(yaml.safe_load(text)["argument_specs"]["check"]["options"]["pgflex"]["options"]) == DEFAULTS
 
 
 @pytest.mark.parametrize(
@@ -273,9 +273,58 @@ def test_a_window_is_sent_in_one_form(given: Any, sent: str) -> None:
     assert derive(settings, "shop")["window"] == {"start": sent}
 
 
+def without_passwords(**more: Any) -> dict[str, Any]:
+    gone = {f"{side}__{key}": ... for side in ("source", "target") for key in ("user", "password")}
+    return changed(**gone, **more)
+
+
+def test_who_asks_azure_alone_needs_no_passwords() -> None:
+    given = without_passwords()
+    assert problems(given, passwords=False) == []
+    assert problems(given) == [
+        f"pgflex.{name} is missing." for name in ("source.user", "source.password", "target.user", "target.password")
+    ]
+    assert len(problems(without_passwords(engine="direct"), passwords=False)) == 4
+    assert len(problems(without_passwords(target__create={}), passwords=False)) == 2
+    strings = connection_strings(derive(given, "shop", SOURCE_SERVER, TARGET_SERVER))
+    assert strings["shop"] == "postgresql://shop-flex.postgres.database.azure.com:5432/shop?sslmode=require"
+    outside = derive(without_passwords(source={"type": "OnPremises", "host": "db1"}), "shop", None, TARGET_SERVER)
+    assert outside["source"]["id"] == "db1:5432@"
+
+
+# What Ansible checks of a role's arguments, without a task of its own
+
+SETTINGS_PROBLEMS = FilterModule().filters()["settings_problems"]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"mode": "onlin"}, ["value of mode must be one of: offline, online, got: onlin found in pgflex."]),
+        (
+            {"source__passwrd": "x"},
+            ["There is no setting pgflex.source.passwrd. Supported parameters include:"],
+        ),
+        ({"source__port": "abc"}, ["argument 'port' is of type"]),
+        ({"watch": 60}, ["pgflex.watch has to be a mapping."]),
+        ({"cutover": {"window": 3}}, ["pgflex.cutover.window has to be a mapping of start and end."]),
+        ({"target__create": True}, ["pgflex.target.create has to be a mapping; an empty one"]),
+        ({"direct": {"source_from_target": []}}, ["argument 'source_from_target' is of type"]),
+        (
+            {"mode": "onlin", "databasse": 1, "databases": []},
+            ["value of mode", "There is no setting", "pgflex.databases"],
+        ),
+        ({}, []),
+    ],
+)
+def test_keys_types_and_choices_are_told_with_the_rest(more: dict[str, Any], says: list[str]) -> None:
+    found = SETTINGS_PROBLEMS(changed(**more))
+    assert len(found) == len(says)
+    assert all(sentence.startswith(start) for sentence, start in zip(found, says, strict=True))
+
+
 def test_the_filter_refuses_what_is_no_mapping() -> None:
-    (problem,) = FilterModule().filters()["settings_problems"](["shop"])
-    assert problem.startswith("pgflex has to be a mapping")
+    assert SETTINGS_PROBLEMS(["shop"]) == ["pgflex has to be a mapping; see the role pgflex.migrate.settings."]
 
 
 # Names
