@@ -11,11 +11,12 @@ from ..module_utils._attempts import attempt, created, created_tags
 from ..module_utils._settings import connection_strings, derive
 from ..module_utils._states import copy_result
 from ..plugin_utils.plain import plain
-from ..plugin_utils.settings_spec import settings_problems
+from ..plugin_utils.settings_spec import azure_problems, settings_problems
 
 
-def _problems(given: Any, passwords: bool = True) -> list[str]:
-    return settings_problems(plain(given), passwords=bool(passwords))
+def _problems(given: Any, passwords: bool = True, azure: Any = None) -> list[str]:
+    sign_in = {} if azure is None else plain(azure)
+    return azure_problems(sign_in) + settings_problems(plain(given), passwords=bool(passwords))
 
 
 def _derive(given: Any, host: str, source_server: Any = None, target_server: Any = None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ._errors import ModuleFailure, doing
+from ._errors import HOW_TO_SIGN_IN, ModuleFailure, doing
 
 # The first name is azure.azcollection's, the second azure-identity's; the first that is set counts.
 ENVIRONMENT = {
@@ -28,6 +29,9 @@ ENVIRONMENT = {
 NAMES = tuple(ENVIRONMENT)
 SOURCES = ("auto", "env", "cli", "credential_file", "msi", "workload_identity")
 SECRET_SOURCES = ("env", "credential_file")
+
+# azure-identity warns of what it raises as well; unheard, that goes to the worker's stderr, and Ansible warns of that.
+logging.getLogger("azure").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ def resolve(
         source = _first_source(options, env, profile, federated=bool(environ.get("AZURE_FEDERATED_TOKEN_FILE")))
     if source == "credential_file" and not profile:
         raise ModuleFailure(
-            f"profile {profile_name!r} is not in ~/.azure/credentials.", code="MissingCredentials", hint=_HOW
+            f"profile {profile_name!r} is not in ~/.azure/credentials.", code="MissingCredentials", hint=HOW_TO_SIGN_IN
         )
     values = {
         "options": {**env, **options},
@@ -163,12 +167,6 @@ def resolve(
     )
     _validate(sign_in)
     return sign_in
-
-
-_HOW = (
-    "Give client_id, secret and tenant, set AZURE_CLIENT_ID, AZURE_SECRET and AZURE_TENANT, "
-    "write a profile into ~/.azure/credentials, or sign in with az login."
-)
 
 
 def _without_client(values: Mapping[str, str]) -> dict[str, str]:
@@ -202,7 +200,7 @@ def _validate(sign_in: SignIn) -> None:
             raise ModuleFailure(
                 f"Sign-in with auth_source {sign_in.source} lacks {', '.join(missing)}.",
                 code="MissingCredentials",
-                hint=_HOW,
+                hint=HOW_TO_SIGN_IN,
             )
     # azure-identity raises a ValueError for anything else, in the middle of the first request.
     if sign_in.tenant and not re.fullmatch(r"[0-9A-Za-z.-]+", sign_in.tenant):

@@ -10,8 +10,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+HOW_TO_SIGN_IN = (
+    "Give client_id, secret and tenant, set AZURE_CLIENT_ID, AZURE_SECRET and AZURE_TENANT, "
+    "write a profile into ~/.azure/credentials, or sign in with az login."
+)
 # What to do about the codes that people meet most; the service's own sentence stands before it.
 HINTS = {
+    "MissingCredentials": HOW_TO_SIGN_IN,
     "AuthorizationFailed": "Give the signed-in identity a role that allows the action named above at the scope above.",
     "InvalidAuthenticationToken": "Check the options tenant, client_id, secret and cloud_environment.",
     "LinkedAuthorizationFailed": "Give the signed-in identity a role on the linked resource named above as well.",
@@ -155,6 +160,8 @@ def code_and_message(error: Exception) -> tuple[str | None, str]:
         return sign_in[1], " ".join(sign_in[0].split())
     if not code and type(error).__name__ == "ResourceNotFoundError":
         code = "ResourceNotFound"
+    if type(error).__name__ == "CredentialUnavailableError":
+        code = "MissingCredentials"
     return code, " ".join(text.split())
 
 
@@ -169,6 +176,4 @@ def _hint_by_kind(error: Exception) -> str | None:
         return "The endpoint could not be reached: check the option cloud_environment, the proxy and the network."
     if kind in ("ServiceResponseError", "ReadTimeout", "ReadError", "RemoteProtocolError", "IncompleteReadError"):
         return "The connection broke while the service answered; nothing more is known of the request: run again."
-    if kind == "CredentialUnavailableError":
-        return "Sign in as the option auth_source says, or choose another auth_source."
     return None

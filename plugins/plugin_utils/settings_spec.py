@@ -18,6 +18,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import RequiredError, UnsupportedError
 
+from ..module_utils._auth import NAMES
 from ..module_utils._settings import problems
 
 SPEC = Path(__file__).parents[2] / "roles" / "settings" / "meta" / "argument_specs.yml"
@@ -29,6 +30,13 @@ def settings_problems(given: Any, **more: bool) -> list[str]:
     # Of a few mappings `problems` says more.
     shape = [text for text in misshapen(given) if not any(said.startswith(text.rstrip(".")) for said in found)]
     return shape + found
+
+
+def azure_problems(given: Any) -> list[str]:
+    """What is wrong with `pgflex_azure`, before a module refuses it in words that do not name it."""
+    if not isinstance(given, dict):
+        return [f"pgflex_azure has to be a mapping; it takes {', '.join(NAMES)}."]
+    return [f"pgflex_azure has no key {name}; it takes {', '.join(NAMES)}." for name in given if name not in NAMES]
 
 
 @cache

@@ -95,6 +95,10 @@ CASES = {
         ("lacks secret",),
         environment={"AZURE_SECRET": "", "AZURE_CLIENT_SECRET": "", "ANSIBLE_AZURE_AUTH_SOURCE": "env"},
     ),
+    "no-sign-in-at-all": Case(
+        ("MissingCredentials", "or sign in with az login"),
+        environment={"AZURE_CLIENT_ID": "", "AZURE_SECRET": "", "AZURE_CLIENT_SECRET": "", "AZURE_TENANT": ""},
+    ),
     "unknown-subscription": Case(("subscription_id",), {"subscription_id": "99999999-9999-9999-9999-999999999999"}),
     "no-rights": Case(
         ("does not have authorization to perform action 'Microsoft.DBforPostgreSQL/servers/",),
@@ -122,7 +126,7 @@ CASES = {
 def refused(done: Played) -> str:
     """The one error of a run that failed as it should, on one line."""
     assert done.code == 2, done.output
-    assert "Traceback" not in done.output
+    assert "Traceback" not in done.output and "stderr" not in done.output
     assert done.recap()["failed"] == 1 and done.recap()["changed"] == 0, done.output
     (error,) = re.findall(r"^fatal: .*$", done.output, re.MULTILINE)
     return " ".join(error.replace("\\n", " ").replace('\\"', '"').split())

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -268,3 +269,7 @@ class TestCredential:
         auth.credential_of(auth.SignIn("env", None, "t", "c", "s", METADATA), cloud)
         assert seen["ids"] == ("t", "c", "s") and seen["authority"] == METADATA
         assert seen.get("disable_instance_discovery", False) is not discovery
+
+
+def test_warnings_of_azure_identity_do_not_reach_the_terminal() -> None:
+    assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("azure").handlers)

@@ -96,7 +96,12 @@ def graph(status: int, code: str, message: str) -> ODataError:
         (ServiceResponseError("Connection aborted."), None, None, "Connection aborted"),
         (httpx.ConnectError("All connection attempts failed"), None, None, "All connection attempts failed"),
         (httpx.ReadTimeout(""), None, None, "ReadTimeout"),
-        (CredentialUnavailableError(message="Please run 'az login'"), None, None, "Please run 'az login'"),
+        (
+            CredentialUnavailableError(message="Please run 'az login'"),
+            "MissingCredentials",
+            None,
+            "Please run 'az login'",
+        ),
     ],
 )
 def test_code_status_and_sentence(error: Exception, code: str | None, status: int | None, sentence: str) -> None:
@@ -117,7 +122,7 @@ def test_code_status_and_sentence(error: Exception, code: str | None, status: in
         (httpx.ConnectTimeout("slow"), "cloud_environment"),
         (ServiceResponseError("aborted"), "connection broke"),
         (httpx.RemoteProtocolError("half an answer"), "connection broke"),
-        (CredentialUnavailableError(message="no"), "auth_source"),
+        (CredentialUnavailableError(message="no"), "sign in with az login"),
     ],
 )
 def test_the_way_out(error: Exception, words: str) -> None:

@@ -323,6 +323,20 @@ def test_keys_types_and_choices_are_told_with_the_rest(more: dict[str, Any], say
     assert all(sentence.startswith(start) for sentence, start in zip(found, says, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("azure", "says"),
+    [
+        (None, []),
+        ({"subscription_id": "a", "auth_source": "cli"}, []),
+        ({"subscription": "a"}, ["pgflex_azure has no key subscription; it takes subscription_id, tenant,"]),
+        ("cli", ["pgflex_azure has to be a mapping; it takes subscription_id, tenant,"]),
+    ],
+)
+def test_the_sign_in_is_looked_at_as_well(azure: Any, says: list[str]) -> None:
+    found = SETTINGS_PROBLEMS(GOOD, True, azure)
+    assert [sentence[: len(start)] for sentence, start in zip(found, says, strict=True)] == says
+
+
 def test_the_filter_refuses_what_is_no_mapping() -> None:
     assert SETTINGS_PROBLEMS(["shop"]) == ["pgflex has to be a mapping; see the role pgflex.migrate.settings."]
 
