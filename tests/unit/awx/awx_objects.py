@@ -25,12 +25,20 @@ import json, os
 from pathlib import Path
 from ansible.plugins.lookup import LookupBase
 
+# Fields of related objects, by the options that name those.
+OPTIONS = {
+    "workflow_job_template__name": "workflow_job_template",
+    "workflow_job_template__organization__name": "organization",
+}
+
 
 class LookupModule(LookupBase):
-    def run(self, terms, variables=None, query_params=None):
+    def run(self, terms, variables=None, query_params=None, return_all=False):
         kept = Path(os.environ["STAND_IN"], "objects.json")
         rows = json.loads(kept.read_text()) if kept.exists() else {}
-        return [row for name, row in rows.get(terms[0].removesuffix("s"), {}).items() if name == query_params["name"]]
+        wanted = {OPTIONS.get(name, name): value for name, value in query_params.items()}
+        found = rows.get(terms[0].removesuffix("s"), {}).values()
+        return [row for row in found if all(row[name] == value for name, value in wanted.items())]
 """
 
 

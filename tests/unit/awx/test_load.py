@@ -96,8 +96,22 @@ def test_nodes_come_after_their_children(loaded: Loaded) -> None:
         for kind in ("success_nodes", "failure_nodes", "always_nodes"):
             assert set(node[kind]) <= seen
         assert ("approval_node" in node) != ("unified_job_template" in node)
+        assert node["state"] == "present"
         seen.add(node["identifier"])
     assert seen == {row["identifier"] for row in objects()["awx_workflow_nodes"]}
+
+
+def test_a_node_of_an_earlier_release_goes(loaded: Loaded, folder: Path) -> None:
+    kept = folder / "objects.json"
+    there = json.loads(kept.read_text(encoding="utf-8"))
+    nodes = there["workflow_job_template_node"]
+    nodes["old"] = {**nodes["migrate"], "identifier": "old"}
+    nodes["another"] = {**nodes["migrate"], "identifier": "another", "workflow_job_template": "somebody else's"}
+    kept.write_text(json.dumps(there), encoding="utf-8")
+    again = load(folder)
+    assert (again.code, again.changed) == (0, 1), again.output
+    gone = [row["identifier"] for row in again.of("workflow_job_template_node") if row.get("state") == "absent"]
+    assert gone == ["old"]
 
 
 def test_what_differs_between_one_awx_and_another(folder: Path, tmp_path: Path) -> None:
@@ -135,10 +149,9 @@ def test_takes_all_of_it_away_and_finds_nothing_the_second_time(loaded: Loaded, 
         ({"awx_image": ["one", "two"]}, "is no str"),
         ({"awx_grants": [{"role": "king"}]}, "king"),
         ({"awx_azure_credential": "nobody's"}, "there is no credential"),
+        ({"awx_state": "gone"}, "awx_state is gone; it has to be present or absent."),
     ],
 )
-def test_the_stand_in_refuses_what_the_modules_refuse(
-    wrong: dict[str, Any], said: str, folder: Path, tmp_path: Path
-) -> None:
+def test_what_is_wrong_is_refused(wrong: dict[str, Any], said: str, folder: Path, tmp_path: Path) -> None:
     done = load(tmp_path, "-e", json.dumps(wrong))
     assert done.code == 2 and said in done.output

@@ -193,8 +193,28 @@ def test_variables_of_the_workflow_are_settings() -> None:
         assert spec_of(name) is not None, name
 
 
+def test_the_workflow_migrates_and_cuts_over_as_a_fleet() -> None:
+    rows = {row["name"]: row for row in templates()}
+    migrate, cutover = (rows[nodes()[name]["template"]] for name in ("migrate", "cutover"))
+    assert migrate["playbook"] == cutover["playbook"] == "fleet"
+    assert cutover["extra_vars"] == {"cutover_now": True} and "extra_vars" not in migrate
+    # The workflow's own variables decide about the cutover.
+    assert set(migrate["survey"]) - {"trigger"} == set(objects()["awx_workflow"]["survey"]) <= set(cutover["survey"])
+
+
+def test_what_templates_give_is_what_roles_take() -> None:
+    for row in templates():
+        for name in row.get("extra_vars", {}) if isinstance(row.get("extra_vars"), dict) else {}:
+            assert spec_of(name) is not None, row["name"]
+
+
+def test_the_cutover_is_approved_while_azure_keeps_the_migrations() -> None:
+    hours = objects()["awx_cutover_approval_timeout"] / 3600
+    assert 0 < hours < 72
+
+
 def test_workflow_nodes_name_what_there_is() -> None:
-    known = {row["name"] for row in templates()} | {"{{ awx_inventory }}"}
+    known = {row["name"] for row in templates()} | {"{{ awx_inventory }}", "{{ awx_inventory_project }}"}
     for node in nodes().values():
         assert ("template" in node) != ("approval" in node), node["identifier"]
         assert node.get("template", "{{ awx_inventory }}") in known
@@ -208,7 +228,9 @@ def test_workflow_nodes_name_what_there_is() -> None:
 def test_workflow_has_one_beginning_no_circle_and_an_end_for_every_path() -> None:
     rows = nodes()
     below = {child for node in rows.values() for child in children(node)}
-    assert [name for name in rows if name not in below] == ["inventory"]
+    assert [name for name in rows if name not in below] == ["project"]
+    # Otherwise the sync of the inventory would read the project as it was synced last.
+    assert rows["project"]["template"] == "{{ awx_inventory_project }}" and rows["project"]["success"] == ["inventory"]
     # Parents come first in the file, so load.yml, which goes the other way, finds every child made.
     order = list(rows)
     for name, node in rows.items():
@@ -219,7 +241,7 @@ def test_workflow_has_one_beginning_no_circle_and_an_end_for_every_path() -> Non
 
 def test_nothing_is_written_before_an_approval() -> None:
     rows, seen = nodes(), set()
-    approved = [("inventory", False)]
+    approved = [("project", False)]
     writing = {row["name"] for row in templates() if "writes" in row["labels"]}
     while approved:
         name, after = approved.pop()
