@@ -31,6 +31,11 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
+def _only_given(values: Mapping[str, Any]) -> dict[str, Any]:
+    inner = {name: _only_given(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+    return {name: value for name, value in inner.items() if _given(value) and value != {}}
+
+
 def _nested(name: str, value: Any) -> dict[str, Any]:
     path = name.removeprefix(PREFIX).split("__")
     if not name.startswith(PREFIX) or not all(path):
@@ -46,7 +51,8 @@ def _answers(settings: Any, answers: Any, fallback: Any = None) -> dict[str, Any
     for value in (settings, answers, fallback or {}):
         if not isinstance(value, Mapping):
             raise AnsibleFilterError("Settings and answers have to be mappings; see the role pgflex.migrate.settings.")
-    merged = _laid_over(fallback or {}, settings)
+    # What the fallback leaves open is to be left out, not empty.
+    merged = _laid_over(_only_given(fallback or {}), settings)
     for name, value in answers.items():
         if _given(value):
             merged = _laid_over(merged, _nested(name, value))

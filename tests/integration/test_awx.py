@@ -12,9 +12,14 @@ from typing import Any
 import pytest
 import yaml
 from awx_jobs import AWX, Awx, Job, hosts_only, synced
-from plays import GROUP, PASSWORD, Pair, Player
+from plays import GROUP, PASSWORD, Pair, Player, make_pair
 
 from pgflex_lab.process import Running
+
+# An application of the lab's that may work on the servers and nothing else.
+APP_CLIENT = "22222222-0000-4000-8000-00000000000b"
+APP_SECRET = "Lab-Secret~limited"
+NOBODYS = "99999999-9999-4999-8999-999999999999"
 
 
 @pytest.fixture
@@ -27,8 +32,11 @@ def awx(player: Player, shared_lab: Running) -> Awx:
         "tenant": lab["AZURE_TENANT"],
         "client": lab["AZURE_CLIENT_ID"],
         "secret": lab["AZURE_SECRET"],
+        "app_client": APP_CLIENT,
+        "app_tenant": lab["AZURE_TENANT"],
+        "app_secret": APP_SECRET,
     }
-    return Awx(player, fields, (*player.secrets, lab["AZURE_SECRET"]))
+    return Awx(player, fields, (*player.secrets, lab["AZURE_SECRET"], APP_SECRET))
 
 
 def without_passwords(pair: Pair, **more: Any) -> dict[str, Any]:
@@ -46,25 +54,40 @@ def assert_ran(job: Job) -> None:
     assert job.of_kind("playbook_on_stats")
 
 
-def test_migrates_with_the_credential_and_the_answers(awx: Awx, pair: Pair) -> None:
-    inventory = hosts_only({"shop": without_passwords(pair, cutover={"trigger": "automatic"})})
-    awx.player.writes()
-    assert_ran(awx.launch("preflight", inventory, check=True, pgflex__preflight__strict="as in the inventory"))
-    assert awx.player.writes() == []
-    answers = {"pgflex__cutover__trigger": "manual", "pgflex__overwrite": "as in the inventory"}
-    ran = awx.launch("public_access", inventory, **answers)
+def test_a_fleet_is_migrated_and_cut_over_as_the_workflow_does_it(awx: Awx, pair: Pair, shared_lab: Running) -> None:
+    other = make_pair(shared_lab, "awx-offline")
+    hosts = {
+        "shop": without_passwords(pair, generation="classic", cutover={"trigger": "automatic"}),
+        "stock": without_passwords(other, mode="offline"),
+    }
+    inventory = hosts_only(hosts)
+    # What the inventory says of the sign-in counts, and the credential has the rest.
+    inventory["all"]["vars"]["pgflex_azure"] = {"subscription_id": awx.credential["subscription"]}
+    awx.credential["subscription"] = NOBODYS
+    answers = {"fleet_parallel": 2, "fleet_per_source": 1, "fleet_per_region": 0}
+    answers |= {"pgflex__preflight__remedies": ["replica_identity"], "pgflex__overwrite": "as in the inventory"}
+    ran = awx.launch("fleet", inventory, **answers, pgflex__cutover__trigger="manual")
     assert_ran(ran)
     # The answer, and not the inventory, which would have cut over.
     assert "is ready for its cutover" in " ".join(ran.output.split())
+    # Both in one round, and mended.
+    assert ran.output.count("Round: ") == 1 and "NO-GO" not in ran.output
+    with pair.source.connect("shop") as connection:
+        identity = connection.execute("SELECT relreplident::text FROM pg_class WHERE oid = 'nokey'::regclass")
+        assert identity.fetchone() == ("f",)
     status = awx.launch("status", inventory)
     assert_ran(status)
     assert "WaitingForCutoverTrigger" in status.output
     # The settings that the job's first play lays together are no change of anything.
     assert status.recap("changed") == 0
-    cancelled = awx.launch("cancel", inventory, pgflex__network__remove="yes")
-    assert_ran(cancelled)
-    assert cancelled.recap("changed") > 0
-    assert any("Cancel the migration" in event["task"] for event in cancelled.of_kind("runner_on_ok"))
+    cut = awx.launch("fleet", inventory, **answers, pgflex__cutover__trigger="manual", cutover_now=True)
+    assert_ran(cut)
+    assert cut.output.count(': "Migrated."') == 2, cut.output
+    awx.player.writes()
+    again = awx.launch("cutover", inventory)
+    assert_ran(again)
+    assert "is offline and has ended well" in " ".join(again.output.split())
+    assert (again.recap("changed"), awx.player.writes()) == (0, [])
 
 
 def test_a_job_that_fails_says_why_and_shows_no_secret(awx: Awx, pair: Pair) -> None:
@@ -102,9 +125,7 @@ def test_inventory_is_synced_from_a_file_of_pairs(awx: Awx, pair: Pair, tmp_path
     assert inventory["wave_1"]["hosts"] == ["shop"]
     # Source and target are connected to: the user is from the file, the passwords are from the credential.
     awx.player.writes()
-    job = awx.launch("public_access", inventory, check=True, pgflex__allow_source_restart="yes")
-    assert_ran(job)
-    assert job.recap("changed") > 0
+    assert_ran(awx.launch("preflight", inventory, check=True, pgflex__preflight__strict="as in the inventory"))
     assert awx.player.writes() == []
 
 

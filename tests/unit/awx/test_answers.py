@@ -44,6 +44,9 @@ def test_the_credential_goes_under_the_settings() -> None:
     found = answers(HOST, {}, credential)
     assert found["source"] == {"name": "a", "password": "own", "user": "u"}
     assert found["target"] == {"password": "q"}
+    # A setting that is there and empty is not the same for a role as one that is left out.
+    assert "subscription_id" not in found
+    assert answers({}, {}, {"app": {"client_id": "", "client_secret": ""}}) == {}
     assert answers({"source": {"password": ""}}, {}, credential)["source"]["password"] == "p"
     assert answers({"source": {"password": None}}, {}, credential)["source"]["password"] == "p"
     assert answers({"source": {}}, {"pgflex__source__password": "asked"}, credential)["source"]["password"] == "asked"

@@ -157,7 +157,7 @@ def test_credential_type_is_what_awx_takes() -> None:
     for field in fields:
         assert set(field) <= {"id", "label", "type", "secret", "help_text", "multiline", "choices", "default"}
         assert field["id"].isidentifier() and field["label"] and field["type"] in ("string", "boolean")
-        assert bool(field.get("secret")) == ("password" in field["id"] or field["id"] == "secret")
+        assert bool(field.get("secret")) == ("password" in field["id"] or "secret" in field["id"])
         assert not (field.get("secret") and "default" in field)
     assert set(kind["inputs"]["required"]) <= set(ids)
     assert kind["kind"] in ("cloud", "net")
@@ -178,14 +178,17 @@ def test_injectors_use_the_inputs_and_all_of_them() -> None:
         )
     assert sorted(environment.from_string(text).render(values) for text in flat.values()) == sorted(values.values())
     fragment = (ROOT / "plugins" / "doc_fragments" / "_azure.py").read_text(encoding="utf-8")
-    for name in kind["injectors"]["extra_vars"]["pgflex_azure"]:
+    for name in kind["injectors"]["extra_vars"]["pgflex_awx_azure"]:
         assert f"\n  {name}:" in fragment
+    assert set(kind["injectors"]["extra_vars"]["pgflex_awx_app"]) <= set(settings_of_a_host()["app"]["options"])
+    # An extra variable would beat the inventory, also where a field is empty.
+    assert not {"pgflex", "pgflex_azure"} & set(kind["injectors"]["extra_vars"])
 
 
 def test_what_run_takes_from_the_credential_is_what_the_credential_gives() -> None:
     text = (AWX / "run.yml").read_text(encoding="utf-8")
-    used = set(re.findall(r"\{\{ (pgflex_\w+) \|", text)) - OF_RUN
-    assert used == set(objects()["awx_credential_type"]["injectors"]["extra_vars"]) - {"pgflex_azure"}
+    used = set(re.findall(r"\b(pgflex_\w+) \|", text)) - OF_RUN - {"pgflex_azure"}
+    assert used == set(objects()["awx_credential_type"]["injectors"]["extra_vars"])
 
 
 def test_variables_of_the_workflow_are_settings() -> None:
