@@ -20,6 +20,13 @@ VERSIONED: dict[str, tuple[tuple[int, str], ...]] = {
     "provider": ((150000, "d.datlocprovider::text"), (0, "'c'::text")),
     "locale": ((170000, "d.datlocale"), (150000, "d.daticulocale"), (0, "NULL::text")),
     "icu_rules": ((160000, "d.daticurules"), (0, "NULL::text")),
+    "own_statistics": (
+        (
+            100000,
+            "UNION ALL SELECT 'pg_statistic_ext'::regclass, s.oid, s.stxowner, s.stxnamespace FROM pg_statistic_ext s",
+        ),
+        (0, ""),
+    ),
     "apply_errors": ((150000, "coalesce(max(s.apply_error_count + s.sync_error_count), 0)"), (0, "0")),
     "apply_statistics": (
         (150000, "LEFT JOIN pg_stat_subscription_stats s ON s.subid = p.oid"),

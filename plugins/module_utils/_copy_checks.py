@@ -12,11 +12,12 @@ from typing import Any
 
 from ._copy_catalog import DatabaseFacts, Table, database_facts, fetch, schemas, tables
 from ._copy_choice import Choice, Chosen, check_patterns, choose
+from ._copy_content import is_empty
 from ._copy_job import session
 from ._copy_ledger import Copy, DatabaseCopy, Ledger
 from ._copy_programs import Programs, find_programs
 from ._copy_rows import unreadable
-from ._copy_schema import fail_missing_extensions, is_empty, missing_extensions
+from ._copy_schema import fail_missing_extensions, missing_extensions
 from ._copy_stream import OLDEST_PUBLISHER
 from ._errors import ModuleFailure
 from ._postgres import Server, connect, sql_errors
@@ -86,18 +87,17 @@ def _version(server: Server, version: int, why: str) -> ModuleFailure:
 def _check_targets(
     target: Server, ledger: Ledger, names: Sequence[str], *, overwrite: bool, earlier: Copy | None
 ) -> None:
+    if ledger.database in names:
+        raise ModuleFailure(
+            f"The database {ledger.database} on {target} holds the table of copies; nothing can be copied into it.",
+            code="TargetNotEmpty",
+            target="target",
+            hint="Leave it out, or name another database of the target in maintenance_database.",
+        )
     ours = {row.name for row in earlier.databases if row.step != "new"} if earlier else set()
     with sql_errors(target, "read the databases"):
         there = {row[0] for row in fetch(ledger.connection, "SELECT datname::text FROM pg_database")}
     full = [name for name in names if name in there and name not in ours and not is_empty(target, name)]
-    if ledger.database in full:
-        raise ModuleFailure(
-            f"The database {ledger.database} on {target} is not empty and can not be made anew, as it holds the table "
-            "of copies.",
-            code="TargetNotEmpty",
-            target="target",
-            hint="Name another database in maintenance_database.",
-        )
     if full and not overwrite:
         raise ModuleFailure(
             f"There is something in {', '.join(full)} on {target} already; nothing was made.",

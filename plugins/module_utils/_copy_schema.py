@@ -16,18 +16,16 @@ from ._copy_catalog import (
     EXTENSIONS,
     KEYS,
     NAMED_ROLES,
-    NOT_OF_EXTENSION,
-    OF_EXTENSION,
-    OURS,
     DatabaseFacts,
     Table,
     fetch,
 )
+from ._copy_content import OWNED, empty, is_empty
 from ._copy_job import Job
 from ._copy_ledger import Ledger
 from ._copy_programs import Entry, contents, write_list
 from ._errors import ModuleFailure
-from ._postgres import Server, connect, identifier, load_psycopg, one_line, sql_errors
+from ._postgres import Server, identifier, load_psycopg, one_line, sql_errors
 
 if TYPE_CHECKING:
     import psycopg
@@ -75,18 +73,6 @@ def left_out(source: psycopg.Connection[Any], tables: tuple[Table, ...], schemas
     return LeftOut(tuple(sorted(relations)), schemas, frozenset(objects), tuple(listed))
 
 
-CONTENT = f"""
-SELECT (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {OURS} AND
-        {NOT_OF_EXTENSION})
-     + (SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {OURS} AND
-        NOT {OF_EXTENSION.format(catalog="pg_proc", oid="p.oid")})"""
-
-
-def is_empty(target: Server, database: str) -> bool:
-    with connect(target, database) as connection, sql_errors(target, f"look into the database {database}"):
-        return not fetch(connection, CONTENT)[0][0]
-
-
 def make_database(job: Job, facts: DatabaseFacts) -> None:
     """Empty and like the source's. One that was there and empty stays as it is, and what is ours in it goes."""
     there = {row[0] for row in _on_maintenance(job, "SELECT datname::text FROM pg_database")}
@@ -94,8 +80,7 @@ def make_database(job: Job, facts: DatabaseFacts) -> None:
         drop_database(job.ledger, job.name)
         there.discard(job.name)
     elif job.name in there and job.row.step != "new":
-        with job.on_target() as target, sql_errors(job.target, f"empty the database {job.name}"):
-            target.execute("DROP OWNED BY CURRENT_USER CASCADE")
+        empty(job)
     if job.name not in there:
         # Noted first: a run that is killed in between must not take it for somebody else's.
         job.row.created = True
@@ -231,36 +216,6 @@ def grant(job: Job, statements: list[str]) -> None:
                 target.execute(statement.encode(errors="surrogateescape"))
             except driver.Error as error:
                 job.skip(f"{statement.rstrip(';')}: {one_line(str(error))}")
-
-
-OWNED = """
-SELECT (i).type, (i).identity, owner, schema FROM (
-    SELECT pg_identify_object(o.catalog, o.oid, 0) AS i, r.rolname::text AS owner, n.nspname::text AS schema FROM (
-        SELECT 'pg_class'::regclass::oid AS catalog, c.oid, c.relowner AS owner, c.relnamespace AS n FROM pg_class c
-         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND NOT EXISTS (
-               SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
-                  AND c.relkind = 'S' AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass)
-        UNION ALL SELECT 'pg_proc'::regclass, p.oid, p.proowner, p.pronamespace FROM pg_proc p
-        UNION ALL SELECT 'pg_type'::regclass, t.oid, t.typowner, t.typnamespace FROM pg_type t
-         WHERE t.typelem = 0 AND t.typtype <> 'm' AND (t.typrelid = 0 OR EXISTS (
-               SELECT 1 FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
-        UNION ALL SELECT 'pg_operator'::regclass, o.oid, o.oprowner, o.oprnamespace FROM pg_operator o
-        UNION ALL SELECT 'pg_opclass'::regclass, o.oid, o.opcowner, o.opcnamespace FROM pg_opclass o
-        UNION ALL SELECT 'pg_opfamily'::regclass, o.oid, o.opfowner, o.opfnamespace FROM pg_opfamily o
-        UNION ALL SELECT 'pg_collation'::regclass, o.oid, o.collowner, o.collnamespace FROM pg_collation o
-        UNION ALL SELECT 'pg_conversion'::regclass, o.oid, o.conowner, o.connamespace FROM pg_conversion o
-        UNION ALL SELECT 'pg_ts_dict'::regclass, o.oid, o.dictowner, o.dictnamespace FROM pg_ts_dict o
-        UNION ALL SELECT 'pg_ts_config'::regclass, o.oid, o.cfgowner, o.cfgnamespace FROM pg_ts_config o
-        UNION ALL SELECT 'pg_namespace'::regclass, n.oid, n.nspowner, n.oid FROM pg_namespace n
-         WHERE n.nspname <> 'public'
-        UNION ALL SELECT 'pg_foreign_server'::regclass, s.oid, s.srvowner, 0 FROM pg_foreign_server s
-        UNION ALL SELECT 'pg_largeobject'::regclass, l.oid, l.lomowner, 0 FROM pg_largeobject_metadata l
-    ) o JOIN pg_roles r ON r.oid = o.owner LEFT JOIN pg_namespace n ON n.oid = o.n
-    WHERE (n.oid IS NULL OR (n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'pgflex')))
-      AND r.rolname <> ALL(%s)
-      AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = o.catalog AND e.objid = o.oid
-                         AND e.deptype IN ('e', 'i'))
-) x"""
 
 
 def owner_statements(job: Job, source: psycopg.Connection[Any], target: psycopg.Connection[Any]) -> list[str]:

@@ -143,6 +143,9 @@ notes:
     its superusers can read it, and the source has to ask for a password.
   - With O(mode=online) definitions must not change until the cutover. Tables without a key get a wider replica
     identity for that time, since the source's own updates would fail otherwise; it is put back afterwards.
+  - A database that is there counts as empty while it has nothing but extensions. After a failed run the next one takes
+    away what it finds in it, but extensions and their schemas. The database in O(maintenance_database) can not be a
+    target.
   - Everything belongs to the target's user at first. At the end objects are handed to the owners that the target
     knows and whose member its user is, and privileges are granted to roles that it knows; the rest is listed in
     RV(copy).

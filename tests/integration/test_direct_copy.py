@@ -12,12 +12,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.pgflex.migrate.plugins.module_utils import _copy_job, _copy_stream
+from ansible_collections.pgflex.migrate.plugins.module_utils import _copy_content, _copy_job, _copy_stream
 from ansible_collections.pgflex.migrate.plugins.module_utils._base import Runtime
+from ansible_collections.pgflex.migrate.plugins.module_utils._postgres import Server
 from ansible_collections.pgflex.migrate.plugins.modules import (
     data_validation,
     direct_copy,
@@ -526,7 +528,11 @@ def test_an_extension_that_the_target_does_not_have(servers, monkeypatch):
 
 
 def test_a_full_disk_is_said_as_such_and_a_rerun_starts_cleanly(servers):
-    source, _target = servers
+    """Also into a database that was made beforehand, with an extension in it."""
+    source, target = servers
+    target.recreate_database("shop")
+    with target.connect("shop") as connection:
+        connection.execute("CREATE SCHEMA mine; CREATE EXTENSION hstore SCHEMA mine")
     with source.connect("shop", USER) as connection:
         connection.execute("CREATE FUNCTION m.full() RETURNS boolean LANGUAGE sql AS 'SELECT true'")
         connection.execute("CREATE TABLE m.big (a int CHECK (m.full())); INSERT INTO m.big VALUES (1)")
@@ -541,7 +547,33 @@ def test_a_full_disk_is_said_as_such_and_a_rerun_starts_cleanly(servers):
     with source.connect("shop", USER) as connection:
         connection.execute("CREATE OR REPLACE FUNCTION m.full() RETURNS boolean LANGUAGE sql AS 'SELECT true'")
     ok(copy(servers))
+    with target.connect("shop") as connection:
+        connection.execute("DROP EXTENSION hstore; DROP SCHEMA mine")
     assert_equal(servers)
+
+
+@pytest.mark.parametrize("servers", [(16, 16)], indirect=True, ids=str)
+def test_all_that_a_copy_may_make_can_be_taken_away_again(servers):
+    _source, target = servers
+    target.recreate_database("shop")
+    server = Server.from_options("target", target.options(SUPERUSER))
+    job = SimpleNamespace(name="shop", target=server, on_target=lambda: target.connect("shop"))
+    with target.connect("shop") as connection:
+        connection.execute("DO $$ BEGIN CREATE ROLE auditor; EXCEPTION WHEN duplicate_object THEN END $$")
+        for script in trapped(target.major):
+            connection.execute(script)
+        connection.execute(
+            "CREATE AGGREGATE m_count(*) (sfunc = int8inc, stype = int8, initcond = '0');"
+            "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO auditor WITH GRANT OPTION;"
+            "ALTER DEFAULT PRIVILEGES FOR ROLE mover REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC"
+        )
+    assert not _copy_content.is_empty(server, "shop")
+    _copy_content.empty(job)
+    assert _copy_content.is_empty(server, "shop")
+    with target.connect("shop") as connection:
+        assert connection.execute(
+            "SELECT count(*), (SELECT count(*) FROM pg_default_acl) FROM pg_extension"
+        ).fetchone() == (4, 0)
 
 
 def test_text_that_is_not_valid_in_its_encoding(servers):
@@ -564,11 +596,19 @@ def test_text_that_is_not_valid_in_its_encoding(servers):
 
 
 def test_a_target_that_holds_something_is_left_alone(servers):
-    servers[1].recreate_database("shop")
-    with servers[1].connect("shop", USER) as connection:
-        connection.execute("CREATE SCHEMA x; CREATE TABLE x.dear (a int)")
-    refused = copy(servers)
-    assert refused["failure"]["code"] == "TargetNotEmpty" and "overwrite" in refused["msg"]
+    for dear in (
+        "CREATE TYPE dear AS ENUM ('a')",
+        "CREATE SCHEMA dear",
+        "SELECT lo_create(5555)",
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO pg_monitor",
+        "CREATE SCHEMA x; CREATE TABLE x.dear (a int)",
+    ):
+        servers[1].recreate_database("shop")
+        with servers[1].connect("shop", USER) as connection:
+            connection.execute(dear)
+        refused = copy(servers)
+        assert refused["failure"]["code"] == "TargetNotEmpty" and "overwrite" in refused["msg"], dear
+    assert copy(servers, databases=["postgres"])["failure"]["code"] == "TargetNotEmpty"
     assert copy(servers, dry_run=True, overwrite=True)["changed"]
     with servers[1].connect("shop", USER) as connection:
         assert connection.execute("SELECT count(*) FROM x.dear").fetchone() == (0,)
