@@ -132,13 +132,44 @@ def columns(connection: psycopg.Connection[Any], oids: list[int]) -> dict[int, l
     return dict(fetch(connection, COLUMNS, [oids]))
 
 
-# Tables of extensions of which a dump takes the rows that the users have put there.
+# Tables and sequences of extensions of which a dump takes what the users have put there, and whether their user may
+# see all of that. Extensions register them in an order in which foreign keys hold.
 CONFIGURED = """
-SELECT n.nspname::text, c.relname::text, c.oid::bigint, coalesce(e.extcondition[k.n], '')
+SELECT n.nspname::text, c.relname::text, c.oid::bigint, c.relkind::text, coalesce(e.extcondition[k.n], ''),
+       has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AND NOT row_security_active(c.oid),
+       has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'DELETE') OR c.relkind = 'S'
+       AND has_table_privilege(c.oid, 'UPDATE')
   FROM pg_extension e CROSS JOIN LATERAL generate_subscripts(e.extconfig, 1) k(n)
-  JOIN pg_class c ON c.oid = e.extconfig[k.n] AND c.relkind = 'r'
+  JOIN pg_class c ON c.oid = e.extconfig[k.n] AND c.relkind IN ('r', 'S')
   JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE e.extname <> ALL(%s) AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1, 2"""
+ ORDER BY e.oid, k.n"""
+
+
+@dataclass(frozen=True)
+class Configured:
+    """A table or sequence of an extension that holds what users have put there; `where` picks their rows."""
+
+    schema: str
+    name: str
+    oid: int
+    kind: str
+    where: str
+    readable: bool
+    writable: bool
+
+    @property
+    def rows(self) -> str:
+        return f"ONLY {identifier(self.schema, self.name)} {self.where}"
+
+
+def configured(connection: psycopg.Connection[Any]) -> list[Configured]:
+    return [Configured(*row) for row in fetch(connection, CONFIGURED)]
+
+
+def has_rows(connection: psycopg.Connection[Any], table: Configured) -> bool:
+    found: bool = fetch(connection, f"SELECT EXISTS (SELECT 1 FROM {table.rows})")[0][0]
+    return found
+
 
 SEQUENCES = f"""
 SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -6,14 +6,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from ._copy_catalog import CONFIGURED, fetch
+from ._copy_catalog import configured, fetch, has_rows
 from ._copy_job import Job, run_each
-from ._postgres import Server, connect, identifier, sql_errors
-
-if TYPE_CHECKING:
-    import psycopg
+from ._postgres import Server, connect, sql_errors
 
 # (type, identity, owner, schema) of all objects that have an owner, but those of extensions and of the collection.
 OWNED = """
@@ -57,13 +52,8 @@ def is_empty(target: Server, database: str) -> bool:
     with connect(target, database) as connection, sql_errors(target, f"look into the database {database}"):
         if fetch(connection, CONTENT, [[]]) or fetch(connection, WITHOUT_OWNERS)[0][0]:
             return False
-        return not any(has_rows(connection, *row) for row in fetch(connection, CONFIGURED, [[]]))
-
-
-def has_rows(connection: psycopg.Connection[Any], schema: str, name: str, _oid: int, condition: str) -> bool:
-    """Whether users have put rows into a table of an extension."""
-    found: bool = fetch(connection, f"SELECT EXISTS (SELECT 1 FROM ONLY {identifier(schema, name)} {condition})")[0][0]
-    return found
+        kept = [table for table in configured(connection) if table.kind == "r" and table.readable]
+        return not any(has_rows(connection, table) for table in kept)
 
 
 # As they are where nobody has changed them: in a schema nobody gets anything, elsewhere what PostgreSQL gives.

@@ -2,16 +2,17 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What neither rows nor changes carry: sequences, large objects, unlogged rows, and what materialized views hold."""
+"""What neither rows nor changes carry: sequences, large objects, unlogged rows, what users have put into tables of
+extensions, and what materialized views hold."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._copy_catalog import FILLED_VIEWS, SEQUENCES, Table, fetch
+from ._copy_catalog import FILLED_VIEWS, SEQUENCES, Configured, Table, columns, configured, fetch, has_rows
 from ._copy_job import Job, run_each
-from ._copy_rows import RowCopy, pieces
+from ._copy_rows import Piece, RowCopy, note_encoding, pieces
 from ._errors import ModuleFailure
 from ._postgres import identifier, load_psycopg, one_line, sql_errors
 
@@ -35,8 +36,10 @@ def both(source: psycopg.Connection[Any], target: psycopg.Connection[Any], text:
 RELATIONS = "SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
 
 
-def sequences(source: psycopg.Connection[Any], target: psycopg.Connection[Any]) -> list[tuple[str, str]]:
-    return both(source, target, SEQUENCES)
+def sequences(
+    source: psycopg.Connection[Any], target: psycopg.Connection[Any], own: Sequence[Configured]
+) -> list[tuple[str, str]]:
+    return [*both(source, target, SEQUENCES), *((one.schema, one.name) for one in own if one.kind == "S")]
 
 
 def set_sequences(job: Job, source: Any, target: Any, names: Sequence[tuple[str, str]]) -> None:
@@ -200,6 +203,37 @@ def carry_unlogged(job: Job, source: Any, target: Any, tables: Sequence[Table]) 
     RowCopy(job, pieces(job, source, tables, in_parts=False), None, counted=False).run()
     run_each(target, after, job.target, "switch the triggers of unlogged tables on again")
     job.row.pending = []
+
+
+def of_extensions(job: Job, source: Any, target: Any) -> list[Configured]:
+    """What users have put into extensions that both sides have; what may not be carried is listed."""
+    there = {(one.schema, one.name): one for one in configured(target)}
+    found = []
+    for one in configured(source):
+        other = there.get((one.schema, one.name))
+        if other is None:
+            continue
+        if one.readable and other.readable and other.writable:
+            found.append(one)
+        elif not one.readable or one.kind == "S" or has_rows(source, one):
+            what, deed = "rows" if one.kind == "r" else "position", "written to" if one.readable else "read"
+            job.skip(f"{what} of {one.schema}.{one.name}: it belongs to an extension and may not be {deed}")
+    return found
+
+
+def carry_configured(job: Job, source: Any, target: Any, found: Sequence[Configured], shared: str | None) -> None:
+    """Instead of what an earlier attempt has carried."""
+    tables = [one for one in found if one.kind == "r"]
+    gone = [f"DELETE FROM {one.rows}" for one in reversed(tables)]
+    run_each(target, gone, job.target, "empty the tables of extensions")
+    filled = [one for one in tables if has_rows(source, one)]
+    listed = columns(source, [one.oid for one in filled])
+    note_encoding(job, source)
+    rows = [
+        Piece(one.oid, one.schema, one.name, tuple(listed.get(one.oid, ())), 0, one.where or "WHERE true", fresh=False)
+        for one in filled
+    ]
+    RowCopy(job, rows, shared, counted=False).run()
 
 
 def refresh_views(job: Job, source: Any, target: Any) -> None:

@@ -10,8 +10,16 @@ from ._copy_catalog import DatabaseFacts, fetch, schemas, tables
 from ._copy_choice import choose
 from ._copy_job import Job
 from ._copy_ledger import now
-from ._copy_leftovers import LARGE_OBJECT_GRANTS, LargeObjects, refresh_views, sequences, set_sequences
-from ._copy_rows import RowCopy, configured, hold, pieces, snapshot
+from ._copy_leftovers import (
+    LARGE_OBJECT_GRANTS,
+    LargeObjects,
+    carry_configured,
+    of_extensions,
+    refresh_views,
+    sequences,
+    set_sequences,
+)
+from ._copy_rows import RowCopy, hold, pieces, snapshot
 from ._copy_schema import (
     copy_settings,
     dump_definitions,
@@ -40,10 +48,12 @@ def copy_offline(job: Job, facts: DatabaseFacts) -> None:
         restore(job, definitions, definitions.before, "make the tables")
         job.enter("rows")
         with_rows = [table for table in chosen.tables if table.holds_rows]
-        RowCopy(job, [*pieces(job, source, with_rows, in_parts=True), *configured(job, source)], shared).run()
+        RowCopy(job, pieces(job, source, with_rows, in_parts=True), shared).run()
         with job.on_target() as target:
             LargeObjects(job, source, target).carry()
-            set_sequences(job, source, target, sequences(source, target))
+            own = of_extensions(job, source, target)
+            carry_configured(job, source, target, own, shared)
+            set_sequences(job, source, target, sequences(source, target, own))
             job.enter("indexes")
             restore(job, definitions, [*definitions.keys, *definitions.after], "make the indexes and constraints")
             refresh_views(job, source, target)

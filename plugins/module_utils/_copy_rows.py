@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ._copy_catalog import CONFIGURED, Table, columns, fetch
+from ._copy_catalog import Table, columns
 from ._copy_job import SESSION, Job, session
 from ._copy_ledger import Canceled
 from ._copy_programs import finish
@@ -65,11 +65,15 @@ def _echo(text: str) -> str:
     return f"\\echo '{escaped}'"
 
 
+def note_encoding(job: Job, source: psycopg.Connection[Any]) -> None:
+    unknown = source.info.parameter_status("server_encoding") == "SQL_ASCII"
+    job.encoding = "SQL_ASCII" if unknown else "UTF8"
+
+
 def pieces(job: Job, source: psycopg.Connection[Any], tables: Sequence[Table], *, in_parts: bool) -> list[Piece]:
     """The largest first. Large tables go in parts, so that the jobs end together."""
     listed = columns(source, [table.oid for table in tables])
-    unknown = source.info.parameter_status("server_encoding") == "SQL_ASCII"
-    job.encoding = "SQL_ASCII" if unknown else "UTF8"
+    note_encoding(job, source)
     ranges = in_parts and source.info.server_version >= PAGE_RANGES and job.options.jobs > 1
     found: list[Piece] = []
     for table in tables:
@@ -87,22 +91,6 @@ def pieces(job: Job, source: psycopg.Connection[Any], tables: Sequence[Table], *
                 Piece(table.oid, table.schema, table.name, names, table.size // parts, where, parts, fresh=False)
             )
     return sorted(found, key=lambda piece: -piece.bytes)
-
-
-def configured(job: Job, source: psycopg.Connection[Any]) -> list[Piece]:
-    """Rows that users have put into tables of extensions."""
-    rows = fetch(source, CONFIGURED, [list(job.options.skip_extensions)])
-    listed = columns(source, [row[2] for row in rows])
-    text = "SELECT coalesce(has_table_privilege(to_regclass(%s), 'INSERT'), false)"
-    found = []
-    with job.on_target() as target:
-        for schema, name, oid, condition in rows:
-            if fetch(target, text, [identifier(schema, name)])[0][0]:
-                names = tuple(listed.get(oid, ()))
-                found.append(Piece(oid, schema, name, names, 0, condition or "WHERE true", fresh=False))
-            else:
-                job.skip(f"rows of {schema}.{name}: the table belongs to an extension and may not be written to")
-    return found
 
 
 def batches(found: Sequence[Piece]) -> list[list[Piece]]:
@@ -183,6 +171,8 @@ class RowCopy:
             self._count()
 
     def _count(self) -> None:
+        if not self.counted:
+            return
         queued = sum(parts > 0 for parts in self.left.values())
         loading = min(self.loading, queued)
         self.job.count(tables_completed=len(self.left) - queued, tables_loading=loading, tables_queued=queued - loading)

@@ -12,10 +12,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ._copy_catalog import Table, tables
+from ._copy_catalog import Configured, Table, tables
 from ._copy_choice import choose
 from ._copy_job import Job, session
-from ._copy_leftovers import LargeObjects, carry_unlogged, refresh_views, sequences, set_sequences
+from ._copy_leftovers import (
+    LargeObjects,
+    carry_configured,
+    carry_unlogged,
+    of_extensions,
+    refresh_views,
+    sequences,
+    set_sequences,
+)
 from ._copy_stream import Stream
 from ._errors import ModuleFailure
 from ._parallel import each
@@ -37,6 +45,7 @@ class Side:
     large_objects: LargeObjects
     sequences: list[tuple[str, str]]
     unlogged: list[Table]
+    configured: list[Configured]
     last: Callable[[Side], None]
     opened: contextlib.ExitStack
 
@@ -60,8 +69,9 @@ def get_ready(job: Job, stream: Stream, *, refresh: bool, last: Callable[[Side],
         if refresh:
             refresh_views(job, source, target)
         unlogged = [table for table in chosen if table.holds_rows and table.persistence == "u"]
-        numbers = sequences(source, target)
-        return Side(job, stream, source, target, large_objects, numbers, unlogged, last, opened.pop_all())
+        own = of_extensions(job, source, target)
+        numbers = sequences(source, target, own)
+        return Side(job, stream, source, target, large_objects, numbers, unlogged, own, last, opened.pop_all())
 
 
 def refuse_new_tables(job: Job, chosen: Sequence[Table]) -> None:
@@ -105,6 +115,7 @@ def _complete(side: Side, timeout: float) -> None:
     set_sequences(job, side.source, side.target, side.sequences)
     side.large_objects.carry_changes()
     carry_unlogged(job, side.source, side.target, side.unlogged)
+    carry_configured(job, side.source, side.target, side.configured, None)
     side.last(side)
 
 

@@ -33,6 +33,8 @@ class Relation:
     size: int = 0
     heap: bool = True
     extension: str | None = None
+    # Of a table of an extension: which of its rows users have put there, where they may all be read.
+    where: str | None = None
     # A column that is never null, and values of it that part the table, where pages can not.
     bounds: tuple[str, tuple[str, ...]] | None = None
 
@@ -46,6 +48,7 @@ class Sequence:
     schema: str
     name: str
     increment: int = 1
+    of_extension: bool = False
 
     @property
     def full_name(self) -> str:
@@ -83,7 +86,10 @@ SELECT c.oid::bigint, n.nspname::text, c.relname::text, c.relkind::text, c.relis
        CASE WHEN c.relkind IN ('r', 'm') THEN coalesce(pg_table_size(c.oid), 0) ELSE 0 END,
        {am},
        (SELECT e.extname::text FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
-         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0 AND d.deptype = 'e' LIMIT 1)
+         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0 AND d.deptype = 'e' LIMIT 1),
+       (SELECT e.extcondition[k.n] FROM pg_extension e, LATERAL generate_subscripts(e.extconfig, 1) k(n)
+         WHERE e.extconfig[k.n] = c.oid AND has_schema_privilege(n.oid, 'USAGE')
+           AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) LIMIT 1)
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace {join}
  WHERE c.relkind IN ('r', 'm', 'f') AND c.relpersistence <> 't' AND {USER_SCHEMA}
  ORDER BY c.oid"""
@@ -149,10 +155,13 @@ SELECT t.oid::bigint, a.attname::text, a.atttypid::bigint
 
 def sequences_sql(version: int) -> str:
     columns, join = ("s.seqincrement", "JOIN pg_sequence s ON s.seqrelid = c.oid") if version >= 100000 else ("1", "")
+    # A dump carries where these stand, as users are who move them on.
+    own = "EXISTS (SELECT 1 FROM pg_extension e WHERE c.oid = ANY (e.extconfig))"
     return f"""
-SELECT n.nspname::text, c.relname::text, {columns}
+SELECT n.nspname::text, c.relname::text, {columns}, {own} AS of_extension
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace {join}
- WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND {USER_SCHEMA} AND {not_of_extension("pg_class", "c.oid")}
+ WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND {USER_SCHEMA}
+   AND ({own} OR {not_of_extension("pg_class", "c.oid")})
  ORDER BY 1, 2"""
 
 

@@ -94,7 +94,7 @@ class Scope:
     def reason_to_skip(self, relation: Relation) -> str | None:
         if relation.kind == "f":
             return "a foreign table holds no rows of its own"
-        if relation.extension:
+        if relation.extension and relation.where is None:
             return f"it belongs to the extension {relation.extension}"
         if self.excludes(relation.full_name):
             return "exclude_tables names it"
@@ -115,6 +115,8 @@ def plan(source: Catalog, target: Catalog, scope: Scope) -> Plan:
         reason = scope.reason_to_skip(relation)
         if reason is None and other is not None and other.kind != relation.kind:
             reason = "it is a table on one side and something else on the other"
+        if reason is None and relation.extension and (other is None or other.where is None):
+            reason = f"it belongs to the extension {relation.extension}"
         if reason is None and relation.kind == "m" and not (relation.populated and other and other.populated):
             reason = "it is not populated on both sides"
         if reason:
@@ -143,13 +145,14 @@ def _pair(source: Catalog, target: Catalog, left: Relation, right: Relation, dia
         source=left,
         target=right,
         readings=(
-            Reading.make(left.schema, left.name, source.types, left_columns, key, dialect),
-            Reading.make(right.schema, right.name, target.types, right_columns, key, dialect),
+            Reading.make(left.schema, left.name, source.types, left_columns, key, dialect, left.where),
+            Reading.make(right.schema, right.name, target.types, right_columns, key, dialect, left.where),
         ),
         key=tuple(key),
         column_names=tuple(usable),
         not_compared=[name for name in common if name not in usable],
-        columns=compare_columns(ours, theirs),
+        # Those of an extension differ with its version.
+        columns={} if left.extension else compare_columns(ours, theirs),
     )
 
 

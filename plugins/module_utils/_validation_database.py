@@ -347,8 +347,12 @@ class Comparison:
 
     def _sequences(self) -> list[dict[str, Any]]:
         """The source's are read first: a target that follows is then not behind by what came in between."""
-        wanted = [s for s in self.catalogs[0].sequences if self.job.scope.has(s.schema)]
         theirs = {sequence.full_name for sequence in self.catalogs[1].sequences}
+        wanted = [
+            s
+            for s in self.catalogs[0].sequences
+            if self.job.scope.has(s.schema) and (s.full_name in theirs or not s.of_extension)
+        ]
         source = read_positions(self.sides[0].main, [(s.schema, s.name) for s in wanted])
         there = [(s.schema, s.name) for s in wanted if s.full_name in theirs]
         target = read_positions(self.sides[1].main, there)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -256,10 +257,19 @@ class Reading:
     identity_hash: str
     column_hashes: tuple[str, ...]
     key_texts: tuple[str, ...]
+    # Of a table of an extension, the rows that users have put there.
+    condition: str = ""
 
     @classmethod
     def make(
-        cls, schema: str, name: str, types: Types, columns: Sequence[Column], key: Sequence[str], dialect: Dialect
+        cls,
+        schema: str,
+        name: str,
+        types: Types,
+        columns: Sequence[Column],
+        key: Sequence[str],
+        dialect: Dialect,
+        where: str | None = None,
     ) -> Reading:
         hashed = row_hash(types, columns, dialect)
         by_name = {column.name: column for column in columns}
@@ -271,6 +281,7 @@ class Reading:
             identity_hash=dialect.hash(identity) if key else hashed,
             column_hashes=tuple(row_hash(types, [column], dialect) for column in columns),
             key_texts=tuple(f"{identifier(column)}::text" for column in key),
+            condition=f"({re.sub('^ *where ', '', where, flags=re.IGNORECASE)})" if where else "",
         )
 
 
@@ -281,7 +292,7 @@ def _where(*conditions: str) -> str:
 
 def fold_sql(reading: Reading, chunk: Chunk, mask: int, part: int = 0) -> str:
     """Rows of (part, bucket, count, sum). With mask 0 everything is one bucket, and there is exactly one row."""
-    source = f"FROM ONLY {reading.table}{_where(chunk.condition)}"
+    source = f"FROM ONLY {reading.table}{_where(reading.condition, chunk.condition)}"
     if not mask:
         return f"SELECT {part}, 0::bigint, count(*), coalesce(sum({reading.row_hash}), 0) {source}"
     bucket = f"({reading.identity_hash}) & {mask}"
@@ -291,13 +302,13 @@ def fold_sql(reading: Reading, chunk: Chunk, mask: int, part: int = 0) -> str:
 def rows_sql(reading: Reading, mask: int) -> str:
     """(bucket, hash) of every row, for a cursor that adds them up on this side."""
     bucket = f"({reading.identity_hash}) & {mask}" if mask else "0::bigint"
-    return f"SELECT {bucket}, {reading.row_hash} FROM ONLY {reading.table}"
+    return f"SELECT {bucket}, {reading.row_hash} FROM ONLY {reading.table}{_where(reading.condition)}"
 
 
 def details_sql(reading: Reading, chunk: Chunk, mask: int, buckets: Sequence[int]) -> str:
     """(identity, hashes of the columns, texts of the key) of the rows of some buckets; of keyless rows (hash, ctid)."""
     chosen = f"({reading.identity_hash}) & {mask} IN ({', '.join(str(bucket) for bucket in buckets)})" if mask else ""
-    where = _where(chunk.condition, chosen)
+    where = _where(reading.condition, chunk.condition, chosen)
     if not reading.key_texts:
         return f"SELECT {reading.row_hash}, ctid::text FROM ONLY {reading.table}{where}"
     hashes, keys = ", ".join(reading.column_hashes), ", ".join(reading.key_texts)

@@ -122,8 +122,9 @@ notes:
     such, and is not called equal.
   - Tables with row-level security that would hide rows from the user are not compared; the user needs C(BYPASSRLS)
     for them.
-  - Rows of tables of extensions and of foreign tables are not compared, nor are settings of databases and roles, the
-    versions of extensions, tablespaces, publications and subscriptions.
+  - Of tables of extensions those rows are compared that users have put there, as the extension declares them for
+    C(pg_dump). Other rows of extensions and those of foreign tables are not compared, nor are settings of databases
+    and roles, the versions of extensions, tablespaces, publications and subscriptions.
   - Nothing is written, unless O(materialized_views=refresh). Each side is read in one snapshot by all connections, a
     large table in parts by several of them at once.
   - Some types that print floating point numbers, such as C(cube), are not compared between a server before

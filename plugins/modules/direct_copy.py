@@ -143,6 +143,8 @@ notes:
     its superusers can read it, and the source has to ask for a password.
   - With O(mode=online) definitions must not change until the cutover. Tables without a key get a wider replica
     identity for that time, since the source's own updates would fail otherwise; it is put back afterwards.
+  - Rows that users have put into tables of extensions are carried with the rest, and with O(mode=online) at the
+    cutover; they replace what these tables hold on the target.
   - A database that is there counts as empty while it has nothing but extensions. After a failed run the next one takes
     away what it finds in it, but extensions and their schemas. The database in O(maintenance_database) can not be a
     target.

@@ -552,6 +552,48 @@ def test_a_full_disk_is_said_as_such_and_a_rerun_starts_cleanly(servers):
     assert_equal(servers)
 
 
+KEPT = """
+CREATE EXTENSION hstore;
+CREATE TABLE public.above (id int PRIMARY KEY);
+CREATE TABLE public.kept (id serial PRIMARY KEY, above int REFERENCES public.above);
+INSERT INTO public.above VALUES (-1);
+ALTER EXTENSION hstore ADD TABLE public.above;
+ALTER EXTENSION hstore ADD TABLE public.kept;
+ALTER EXTENSION hstore ADD SEQUENCE public.kept_id_seq;
+UPDATE pg_extension SET extconfig = ARRAY['above'::regclass, 'kept'::regclass, 'kept_id_seq'::regclass]::oid[],
+    extcondition = ARRAY['where id > 0', '', ''] WHERE extname = 'hstore';
+GRANT ALL ON public.above, public.kept, public.kept_id_seq TO mover;
+"""
+
+
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_what_users_have_put_into_an_extension_goes_over(servers, mode):
+    fresh(servers, "SELECT 1")
+    servers[1].recreate_database("shop")
+    for cluster in servers:
+        with cluster.connect("shop") as connection:
+            connection.execute(KEPT)
+    with servers[0].connect("shop", USER) as connection:
+        connection.execute("INSERT INTO above VALUES (1), (2); INSERT INTO kept (above) VALUES (1), (2)")
+    ok(copy(servers, mode=mode))
+    if mode == "online":
+        with servers[1].connect("shop", USER) as connection:
+            connection.execute("INSERT INTO above VALUES (1); INSERT INTO kept (above) VALUES (1)")
+        with pytest.raises(AssertionError, match="kept"):
+            assert_equal(servers)
+        ok(cut_over(servers))
+    assert_equal(servers)
+    with servers[1].connect("shop") as connection:
+        assert connection.execute(
+            "SELECT (SELECT count(*) FROM above), (SELECT count(*) FROM kept), nextval('kept_id_seq')"
+        ).fetchone() == (3, 2, 3)
+    end_everything(servers[1])
+    servers[1].recreate_database("shop")
+    with servers[1].connect("shop") as connection:
+        connection.execute(f"{KEPT}; INSERT INTO public.above VALUES (1)")
+    assert copy(servers, name="again")["failure"]["code"] == "TargetNotEmpty"
+
+
 @pytest.mark.parametrize("servers", [(16, 16)], indirect=True, ids=str)
 def test_all_that_a_copy_may_make_can_be_taken_away_again(servers):
     _source, target = servers

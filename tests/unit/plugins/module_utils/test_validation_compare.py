@@ -5,7 +5,7 @@ import pytest
 from ansible_collections.pgflex.migrate.plugins.module_utils import _validation_compare as compare
 from ansible_collections.pgflex.migrate.plugins.module_utils._validation_catalog import Catalog, Relation
 from ansible_collections.pgflex.migrate.plugins.module_utils._validation_large_objects import merged
-from ansible_collections.pgflex.migrate.plugins.module_utils._validation_sql import Column, Type
+from ansible_collections.pgflex.migrate.plugins.module_utils._validation_sql import WHOLE, Column, Type, fold_sql
 
 TYPES = {23: Type("pg_catalog", "int4", "b"), 9007: Type("public", "cube", "b")}
 
@@ -41,6 +41,14 @@ def planned(source, target, **scope):
 def test_what_is_left_out_is_told_with_the_reason(left, scope, reason):
     found = planned(catalog(left), catalog(left), **scope)
     assert found.tables == [] and found.skipped == [{"name": "public.t", "reason": reason}]
+
+
+def test_of_an_extension_the_rows_that_users_have_put_there_are_compared():
+    left = relation(extension="postgis", where="WHERE v > 1 OR id = 0")
+    columns = [Column("id", 23, "integer not null")]
+    (table,) = planned(catalog(left), catalog(left, columns=columns)).tables
+    assert table.columns == {} and "WHERE (v > 1 OR id = 0)" in fold_sql(table.readings[1], WHOLE, 0)
+    assert planned(catalog(left), catalog(relation(extension="postgis"))).tables == []
 
 
 def test_a_table_that_became_a_view_is_told():
