@@ -15,8 +15,8 @@ def _table(findings: Any, width: int = WIDTH) -> list[str]:
     return table(plain(findings), width)
 
 
-def _fleet(results: Any) -> list[str]:
-    return fleet(plain(results))
+def _fleet(results: Any, strict: Any = ()) -> list[str]:
+    return fleet(plain(results), plain(strict) or ())
 
 
 class FilterModule:

@@ -2,19 +2,22 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Findings as a person reads them, in a terminal of 80 columns. Pure."""
+"""Findings as a person reads them, in a terminal of 80 columns, shown by the task debug. Pure."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ._preflight_rules import SEVERITIES
 
-WIDTH = 80
+# The task debug puts up to 11 columns around each line: it indents and quotes it.
+WIDTH = 68
 LEAST_WIDTH = 60
-# blocks, a code, and where: what is left of 80 columns is for the sentence.
+# How a number of findings is called.
+COUNTED = {"blocks": ("blocking", "blocking"), "warns": ("warning", "warnings"), "informs": ("note", "notes")}
+# blocks, a code, and where: what is left is for the sentence.
 COLUMNS = (7, 6, 14)
 GAP = "  "
 INDENT = sum(COLUMNS) + len(GAP) * len(COLUMNS)
@@ -49,7 +52,7 @@ def _rows(finding: dict[str, Any], width: int) -> Iterator[str]:
 def _advice(finding: dict[str, Any]) -> Iterator[str]:
     yield finding["remedy"]
     if finding["can_apply"]:
-        yield f"The collection does it: remedies [{finding['can_apply']}]."
+        yield f"pgflex.preflight.remedies: [{finding['can_apply']}] does it."
 
 
 def _line(columns: tuple[str, ...], text: str) -> str:
@@ -59,11 +62,14 @@ def _line(columns: tuple[str, ...], text: str) -> str:
 
 def _counts(findings: list[dict[str, Any]]) -> str:
     counts = {name: sum(row["severity"] == name for row in findings) for name in SEVERITIES}
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
+    return ", ".join(f"{count} {COUNTED[name][count != 1]}" for name, count in counts.items())
 
 
-def fleet(results: Mapping[str, Mapping[str, Any] | None]) -> list[str]:
-    """One line for each host, and the verdict over all; None is a host that could not be looked at."""
+def fleet(results: Mapping[str, Mapping[str, Any] | None], strict: Collection[str] = ()) -> list[str]:
+    """One line for each host, and what that means for all; None is a host that could not be looked at.
+
+    `strict` are the hosts that their settings stop when something blocks them.
+    """
     size = max([len("host"), *(len(name) for name in results)])
     lines = [f"{'host'.ljust(size)}  verdict  blocks  warns  informs  stopped by"]
     for name, found in sorted(results.items()):
@@ -73,10 +79,28 @@ def fleet(results: Mapping[str, Mapping[str, Any] | None]) -> list[str]:
         counts = f"{found['blocks']:6}  {found['warns']:5}  {found['informs']:7}"
         verdict = "NO-GO" if found["blocks"] else "GO"
         lines.append(f"{name.ljust(size)}  {verdict:7}  {counts}  {', '.join(blockers(found))}".rstrip())
-    stopped = [name for name, found in sorted(results.items()) if found is None or found["blocks"]]
-    ready = len(results) - len(stopped)
-    verdict = f"NO-GO: {', '.join(stopped)}." if stopped else "GO."
-    return [*lines, f"{ready} of {len(results)} hosts can be migrated. {verdict}"]
+    return [*lines, *_verdict(results, strict)]
+
+
+def _verdict(results: Mapping[str, Mapping[str, Any] | None], strict: Collection[str]) -> Iterator[str]:
+    lost = [name for name, found in sorted(results.items()) if found is None]
+    blocked = [name for name, found in sorted(results.items()) if found and found["blocks"]]
+    if lost:
+        yield f"{_of(lost, results)} failed before the preflight: {', '.join(lost)}."
+    if blocked:
+        stopped = [name for name in blocked if name in strict]
+        rest = "They are tried all the same; pgflex.preflight.strict stops them."
+        if stopped:
+            rest = f"pgflex.preflight.strict stops {', '.join(stopped)}."
+        have = "has" if len(blocked) == 1 else "have"
+        yield f"{_of(blocked, results)} {have} blocking findings: {', '.join(blocked)}."
+        yield rest
+    if not lost and not blocked:
+        yield f"{_of(list(results), results)} can be migrated."
+
+
+def _of(some: Sequence[str], results: Mapping[str, Any]) -> str:
+    return f"{len(some)} of {len(results)} host{'' if len(results) == 1 else 's'}"
 
 
 def blockers(found: Mapping[str, Any]) -> list[str]:

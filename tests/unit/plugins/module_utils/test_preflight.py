@@ -149,12 +149,14 @@ def finding(severity: str = "blocks", **more: Any) -> dict[str, Any]:
 def test_the_table_is_readable_in_80_columns() -> None:
     long = finding(message="word " * 60, database="a-database-with-a-rather-long-name", can_apply="timeouts")
     lines = table([finding(), long, finding("informs", code=None, database=None)])
-    assert all(len(line) <= 80 and line == line.rstrip() for line in lines)
+    # Indented by 8, quoted, with a comma, as the task debug shows them.
+    assert all(len(line) + 11 <= 80 and line == line.rstrip() for line in lines)
     assert lines[2].split() == ["blocks", "603107", "source", "shop", "It", "is", "not."]
-    assert lines[3].strip() == "> Set it." and "remedies [timeouts]" in "\n".join(lines)
-    assert lines[-1] == "2 blocks, 0 warns, 1 informs"
+    assert lines[3].strip() == "> Set it." and lines.count(lines[3]) == 3
+    assert lines[-1] == "2 blocking, 0 warnings, 1 note"
     text = " ".join(line[33:].strip() for line in lines)
     assert text.count("word") == 60
+    assert "> pgflex.preflight.remedies: [timeouts] does it." in " ".join(text.split())
 
 
 def test_a_table_without_findings_is_a_sentence() -> None:
@@ -169,5 +171,9 @@ def test_the_fleet_goes_or_does_not() -> None:
     lines = FilterModule().filters()["preflight_summary"]({"shop": fine, "a-long-name": bad, "gone": None})
     assert lines[1] == "a-long-name  NO-GO         2      0        0  603107, no_key"
     assert lines[2].endswith("it failed before the preflight") and lines[3].split()[:2] == ["shop", "GO"]
-    assert lines[-1] == "1 of 3 hosts can be migrated. NO-GO: a-long-name, gone."
-    assert fleet({"shop": fine})[-1] == "1 of 1 hosts can be migrated. GO."
+    tried = "They are tried all the same; pgflex.preflight.strict stops them."
+    failed = "1 of 3 hosts failed before the preflight: gone."
+    assert lines[-3:] == [failed, "1 of 3 hosts has blocking findings: a-long-name.", tried]
+    stopped = FilterModule().filters()["preflight_summary"]({"shop": bad, "stock": bad}, ["stock"])
+    assert stopped[-2:] == ["2 of 2 hosts have blocking findings: shop, stock.", "pgflex.preflight.strict stops stock."]
+    assert fleet({"shop": fine})[-1] == "1 of 1 host can be migrated."
