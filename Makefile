@@ -49,8 +49,9 @@ $(READY): requirements.txt $(wildcard tests/requirements/*.txt) scripts/setup
 	@scripts/setup
 
 .PHONY: lab
-lab: $(READY) ## start the lab and print the environment to use it: eval "$$(make lab)"
+lab: $(READY) ## start the lab and print how to use it: eval "$$(make lab)"
 	@PYTHONPATH=tests/lab $(BIN)/python -m pgflex_lab start
+	@echo "export PATH='$(CURDIR)/$(BIN)':\"\$$PATH\" ANSIBLE_COLLECTIONS_PATH='$(ANSIBLE_COLLECTIONS_PATH)'"
 
 .PHONY: lab-stop
 lab-stop: $(READY) ## stop the lab and its PostgreSQL servers

@@ -94,8 +94,6 @@ class Stage:
                 "sslmode": "verify-full",
                 "sslrootcert": facts["ca"],
             }
-            self.environment[f"{role.upper()}_PASSWORD"] = password
-            self.environment[f"{role.upper()}_HOSTADDR"] = found["hostaddr"]
 
     def directions(self) -> str:
         """How to look around in a lab that was kept."""

@@ -116,6 +116,10 @@ def _environment(lab: Lab, data: dict[str, Any]) -> None:
         "AZURE_SECRET": str(operator.get("secret", "")),
         "AZURE_CLIENT_SECRET": str(operator.get("secret", "")),
     }
+    for item in data.get("servers") or []:
+        if item.get("environment"):
+            lab.environment[f"{item['environment']}_HOSTADDR"] = lab.clusters.get(item["name"]).hostaddr
+            lab.environment[f"{item['environment']}_PASSWORD"] = str(item["password"])
 
 
 def add_networks(lab: Lab, data: dict[str, Any]) -> dict[str, dict[str, str]]:

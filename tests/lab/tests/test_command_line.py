@@ -28,7 +28,8 @@ subscriptions:
 operators:
   - {name: op, client_id: 00000000-0000-4000-8000-0000000000bb, secret: small}
 servers:
-  - {name: only-one, type: other, admin: boss, password: Lab-Passw0rd!one, host: db.corp.example}
+  - {name: only-one, type: other, admin: boss, password: Lab-Passw0rd!one, host: db.corp.example,
+     environment: ONLY}
 """
 
 
@@ -69,6 +70,7 @@ def test_a_life(home: Path) -> None:
     started = run(home, "start")
     assert started.returncode == 0, started.stderr
     assert "export AZURE_CLIENT_ID='00000000-0000-4000-8000-0000000000bb'" in started.stdout
+    assert "export ONLY_PASSWORD='Lab-Passw0rd!one'" in started.stdout and "export ONLY_HOSTADDR=" in started.stdout
     assert (home / "env.sh").stat().st_mode & 0o777 == 0o600
     again = run(home, "start")
     assert (
