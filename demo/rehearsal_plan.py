@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.pgflex.migrate.plugins.module_utils._settings import FLEXIBLE, SINGLE, problems
+from ansible_collections.pgflex.migrate.plugins.module_utils._settings import FLEXIBLE, SINGLE
+from ansible_collections.pgflex.migrate.plugins.plugin_utils.settings_spec import azure_problems, settings_problems
 
 Settings = dict[str, Any]
 
@@ -124,22 +125,26 @@ def make(inventory: Mapping[str, Mapping[str, Any]]) -> Plan:
             "no host of the inventory has a dictionary pgflex: give each pair of servers a host with one, "
             "as README.md shows."
         )
+    wrong = [f"host {host}: {text}" for host, item in found.items() for text in _problems(item)]
+    if wrong:
+        raise CannotRehearse("\n".join(wrong))
     plan = Plan()
     for host, item in found.items():
         _add(plan, host, item["pgflex"], item.get("azure") or {})
     return plan
 
 
-def _add(plan: Plan, host: str, given: Any, azure: Mapping[str, Any]) -> None:
-    if not isinstance(given, dict) or not all(isinstance(given.get(side), dict) for side in ("source", "target")):
-        raise CannotRehearse(f"host {host}: pgflex needs the mappings source and target.")
+def _problems(item: Mapping[str, Any]) -> list[str]:
+    """What the role settings would refuse; a password that is missing is made up here."""
+    found = azure_problems(item.get("azure") or {}) + settings_problems(item["pgflex"])
+    return [text for text in found if not text.endswith(".password is missing.")]
+
+
+def _add(plan: Plan, host: str, given: Settings, azure: Mapping[str, Any]) -> None:
     pgflex = copy.deepcopy(given)
     generated = [side for side in ("source", "target") if not pgflex[side].get("password")]
     for side in generated:
         pgflex[side]["password"] = _password(plan, pgflex[side])
-    wrong = problems(pgflex)
-    if wrong:
-        raise CannotRehearse(f"host {host}: {' '.join(wrong)}")
     plan.notes += [f"{host}: the {side} has no password in the inventory; one was made up" for side in generated]
     _leave_out(plan, host, pgflex)
     default = str(pgflex.get("subscription_id") or azure.get("subscription_id") or SUBSCRIPTION).lower()

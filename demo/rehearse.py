@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,8 +27,9 @@ from pgflex_lab.testing import running_lab
 from rehearsal_plan import CannotRehearse, Plan, lead, make
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PLAYBOOK = "pgflex.migrate.migrate"
-CUTOVER = "pgflex.migrate.cutover"
+COLLECTION = "pgflex.migrate."
+PLAYBOOK = f"{COLLECTION}migrate"
+CUTOVER = f"{COLLECTION}cutover"
 SECONDS_TO_READ = 120
 FOREIGN = ("AZURE_", "ANSIBLE_AZURE_", "PG", "SSL_CERT", "REQUESTS_CA", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 ASKED = {"pgflex": "{{ pgflex | default({}) }}", "azure": "{{ pgflex_azure | default({}) }}"}
@@ -67,6 +69,15 @@ def _hosts(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
             raise CannotRehearse(f"host {host}: {answer.get('msg')}")
         yield host, answer["msg"]
         text = rest[end:]
+
+
+def _check(playbooks: Sequence[str]) -> None:
+    """Before the lab is made: a playbook that is not there would be told minutes later."""
+    for name in playbooks:
+        ours = REPOSITORY / "playbooks" / f"{name.removeprefix(COLLECTION)}.yml"
+        foreign = re.fullmatch(r"\w+\.\w+\.\w+", name) and not name.startswith(COLLECTION)
+        if not (foreign or Path(name).is_file() or (name.startswith(COLLECTION) and ours.is_file())):
+            raise CannotRehearse(f"there is no playbook {name}; PLAYBOOK takes names such as {PLAYBOOK}, and files")
 
 
 def _program(name: str) -> str:
@@ -197,6 +208,7 @@ def workplace() -> Iterator[Path]:
 
 
 def rehearse(inventory: Path, playbooks: Sequence[str], megabytes: int) -> bool:
+    _check(playbooks)
     plan = make(read(inventory))
     chosen = list(playbooks) or ([PLAYBOOK, CUTOVER] if plan.manual else [PLAYBOOK])
     print(f"A lab with {len(plan.servers)} servers, {megabytes} MB in each database", flush=True)
@@ -231,6 +243,8 @@ def main() -> int:
     )
     parser.add_argument("--size", type=int, default=SMALLEST_MEGABYTES, metavar="MB", help="of each sample database")
     options = parser.parse_args()
+    if options.size < SMALLEST_MEGABYTES:
+        parser.error(f"--size (SIZE of make): the sample has at least {SMALLEST_MEGABYTES} MB")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
     try:

@@ -99,15 +99,20 @@ def test_ones_own_playbook_that_fails_is_told(tmp_path: Path) -> None:
     [
         (inventory(web=None), "no host of the inventory has a dictionary pgflex"),
         (inventory(), "has no hosts"),
-        (inventory(shop={"pgflex": "x"}), "host shop: pgflex needs the mappings source and target"),
+        (inventory(shop={"pgflex": "x"}), "host shop: pgflex has to be a mapping"),
         (inventory(shop=migration("shop", databases=[])), "host shop: pgflex.databases is empty"),
         (inventory(shop=migration("shop", target={"name": "x"})), "pgflex.target.resource_group is missing"),
+        (
+            inventory(a=migration("a", mode="onlin", databases="a"), b=migration("b", watch=60)),
+            "host a: value of mode must be one of: offline, online, got: onlin found in pgflex.\n"
+            "host a: pgflex.databases has to be a list of names.\nhost b: pgflex.watch has to be a mapping.\n",
+        ),
         (
             inventory(a=migration("a"), b=migration("a", target={**migration("a")["pgflex"]["target"], "user": "x"})),
             "host b: ",
         ),
     ],
-    ids=["no-pgflex", "no-hosts", "no-mapping", "no-databases", "no-group", "two-users"],
+    ids=["no-pgflex", "no-hosts", "no-mapping", "no-databases", "no-group", "all-at-once", "two-users"],
 )
 def test_an_inventory_that_cannot_be_rehearsed(given: dict[str, Any], complaint: str, tmp_path: Path) -> None:
     code, said = rehearse(tmp_path, given)
@@ -115,6 +120,23 @@ def test_an_inventory_that_cannot_be_rehearsed(given: dict[str, Any], complaint:
     assert code != 0
     assert complaint in said, said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        ({"PLAYBOOK": "pgflex.migrate.nosuch"}, "there is no playbook pgflex.migrate.nosuch"),
+        ({"PLAYBOOK": "nosuch"}, "there is no playbook nosuch"),
+        ({"SIZE": "3"}, "the sample has at least 10 MB"),
+    ],
+)
+def test_what_is_wrong_with_the_call_is_told_before_the_lab(
+    more: dict[str, str], complaint: str, tmp_path: Path
+) -> None:
+    code, said = rehearse(tmp_path, inventory(shop=migration("shop")), **more)
+
+    assert code != 0
+    assert complaint in said and "A lab with" not in said
 
 
 def test_no_inventory_at_all(tmp_path: Path) -> None:
