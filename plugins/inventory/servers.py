@@ -257,12 +257,14 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         rows: list[Row] = []
         if options.by == "file":
             rows, found = self._rows(Path(path).parent / Path(options.pairs["file"]).expanduser())
-            if found:
+            if not rows:
                 return Fleet(problems=found)
             for text in doubtful(rows):
                 self.display.warning(text)
         everything = self._servers(path, options, cache) if options.asks_azure else None
-        return fleet_of(options, rows, everything)
+        fleet = fleet_of(options, rows, everything)
+        fleet.problems = found + fleet.problems
+        return fleet
 
     def _shared_databases(self) -> list[str]:
         """The databases of hosts that name none; a template of them can not be evaluated before there are hosts."""

@@ -255,11 +255,16 @@ def test_an_option_without_a_value_is_left_out(world: World) -> None:
 
 
 def test_everything_that_is_wrong_is_told_at_once(world: World) -> None:
-    world.write("pairs.csv", CSV + "shop-rg,a,shop-rg,b,y\nshop-rg,,shop-rg,,z\n")
+    header, line = CSV.splitlines()
+    lines = [f"{header},source_password,wave", f"{line},x,1", "shop-rg,a,shop-rg,b,y,x,2", "shop-rg,,shop-rg,,z,x,one"]
+    world.write("pairs.csv", "\n".join(lines))
     with pytest.raises(AnsibleParserError) as told:
         world.parse({"pairs": {"file": "pairs.csv"}})
     assert str(told.value).splitlines() == [
-        "4 problems with the pairs:",
+        "6 problems with the pairs:",
+        "- pairs.csv: the column source_password has no place here: passwords belong in a vault, and into the option "
+        "defaults.",
+        "- pairs.csv, line 4: wave has to be a whole number, not 'one'.",
         "- pairs.csv, line 4: source is empty.",
         "- pairs.csv, line 4: target is empty.",
         "- a is there more than once.",
