@@ -12,7 +12,11 @@ description:
   - Makes one host of each pair of a source and a target, as the playbooks of this collection want it, with the
     dictionary C(pgflex). Finds the servers in Azure, or takes the pairs from a file alone, without any request.
   - The name of the configuration file has to end with C(servers.yml) or C(servers.yaml), such as C(fleet.servers.yml)
-    or C(pgflex_servers.yml).
+    or C(pgflex_servers.yml), or with C(pairs.yml) or C(pairs.yaml).
+  - A pairs file alone is an inventory too, when its name ends with C(pairs.csv), C(pairs.yml) or C(pairs.yaml) and this
+    plugin is among C(enable_plugins) in the section C([inventory]) of C(ansible.cfg). The variable C(pgflex_defaults)
+    says then what O(defaults) says otherwise, for instance in C(group_vars/all.yml) beside the file. Leave the plugin
+    C(ini) out there; it takes a file with a mistake in it for a list of names.
   - A paired host is in the group C(paired). A source without a target is in the group C(unpaired), without C(pgflex)
     and with the reason in C(pgflex_unpaired).
   - C(pgflex_servers) has what is known of C(source) and C(target), as M(pgflex.migrate.single_server_info) and
@@ -84,7 +88,8 @@ options:
         name of its target, in which C(\1) is the first group.
       - C(file) is a CSV file, or YAML with a list of mappings, relative to the configuration file. The collection's
         C(docs/FLEET.md) describes its columns.
-    type: dict
+      - Instead of all this it may be the list itself, as the YAML file has it. Text in it is no template.
+    type: raw
     default: {}
   databases:
     description:
@@ -147,6 +152,21 @@ defaults:
     user: pgadmin
     password: "{{ vault_target_password }}"
 
+# The pairs themselves; passwords are in the variable pgflex_passwords
+---
+plugin: pgflex.migrate.servers
+pairs:
+  - source: shop-rg/shop-single
+    target: shop-rg/shop-flex
+    databases: [shop]
+    source_user: pgadmin@shop-single
+    target_user: pgadmin
+defaults:
+  source:
+    password: "{{ pgflex_passwords[inventory_hostname] }}"
+  target:
+    password: "{{ pgflex_passwords[inventory_hostname] }}"
+
 # All Single Servers of two subscriptions, each with the tag pgflex-target
 ---
 plugin: pgflex.migrate.servers
@@ -180,6 +200,7 @@ keyed_groups:
 """
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -197,9 +218,11 @@ from ..module_utils._pairs_file import Row, doubtful, read_csv, read_list
 from ..module_utils._pairs_groups import groups_of
 from ..module_utils._settings import FLEXIBLE
 from ..plugin_utils.plain import plain
-from ..plugin_utils.untrusted import untrusted
+from ..plugin_utils.untrusted import template, untrusted
 
-ENDINGS = ("servers.yml", "servers.yaml")
+ENDINGS = ("servers.yml", "servers.yaml", "pairs.yml", "pairs.yaml", "pairs.csv")
+# Of a host that a pairs file alone makes; its groups' variables are not known before there are hosts.
+MERGED = "{{ pgflex_defaults | default({}, true) | combine(pgflex_pair, recursive=true) }}"
 
 
 def laid_over(below: Any, above: Any) -> Any:
@@ -220,21 +243,40 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
     NAME = "pgflex.migrate.servers"
 
     def verify_file(self, path: str) -> bool:
-        return bool(super().verify_file(path)) and path.endswith(ENDINGS)
+        return bool(super().verify_file(path)) and path.lower().endswith(ENDINGS)
 
     def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
-        self._read_config_data(path)
+        self._alone = path.lower().endswith(".csv") or isinstance(self._content(Path(path)), list)
+        found = self._read_options(path)
         try:
-            fleet = self._fleet(path, cache)
+            fleet = Fleet(problems=found) if found else self._fleet(path, cache)
         except ModuleFailure as failure:
-            raise AnsibleParserError(failure.as_result()["msg"]) from failure
+            # Ansible prints what an error comes from behind it, and that is the same sentence.
+            raise AnsibleParserError(failure.as_result()["msg"]) from None
         if fleet.problems:
             count = len(fleet.problems)
             raise AnsibleParserError(
                 f"{count} problem{'s' if count > 1 else ''} with the pairs:\n- " + "\n- ".join(fleet.problems)
             )
         self._populate(fleet)
+
+    def _content(self, file: Path) -> Any:
+        return self.loader.load_from_file(str(file), cache="none")
+
+    def _read_options(self, path: str) -> list[str]:
+        """Those of a pairs file alone are few; Ansible takes any other name in a configuration and forgets it."""
+        if self._alone:
+            pairs = {"plugin": self.NAME, "pairs": {"file": Path(path).name}}
+            self.set_options(direct=pairs, var_options=self._vars)
+            return []
+        names = [str(name) for name in self._read_config_data(path)]
+        near = {name: get_close_matches(name, self.get_options(), 1) for name in names if not self.has_option(name)}
+        return [f"There is no option {name}{f'; {found[0]} is one' if found else ''}." for name, found in near.items()]
+
+    def _pairs(self, path: str) -> Any:
+        """A list in the configuration is what a pairs file would hold: data, and no templates."""
+        return {"file": Path(path).name} if isinstance(self.get_option("pairs"), list) else self._given("pairs")
 
     def _given(self, name: str) -> Any:
         """An option with its templates evaluated, as data."""
@@ -248,9 +290,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         return plain(self.templar.template(value) if isinstance(value, str) else value)
 
     def _fleet(self, path: str, cache: bool) -> Fleet:
-        names = ("pairs", "filters", "resource_groups", "sources", "subscriptions", "regions", "discover")
+        names = ("filters", "resource_groups", "sources", "subscriptions", "regions", "discover")
         given = {name: value for name in names if (value := self._given(name)) is not None}
-        options = Options(**given, databases=self._shared_databases())
+        options = Options(pairs=self._pairs(path) or {}, **given, databases=self._shared_databases())
         found = option_problems(options)
         if found:
             return Fleet(problems=found)
@@ -275,7 +317,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         if not file.is_file():
             return [], [f"The pairs file {file} is not there."]
         if file.suffix.lower() in (".yml", ".yaml", ".json"):
-            return read_list(plain(self.loader.load_from_file(str(file), cache="none")), file.name)
+            content = self._content(file)
+            listed = content.get("pairs") if isinstance(content, Mapping) else content
+            return read_list(plain(listed), file.name)
         try:
             return read_csv(file.read_bytes(), file.name)
         except OSError as error:
@@ -327,8 +371,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
     def _add(self, member: Member, settings: dict[str, Any]) -> None:
         host, strict = member.host, self.get_option("strict")
         self.inventory.add_host(host, group="paired")
+        own = {"pgflex": template(MERGED), "pgflex_pair": settings} if self._alone else {"pgflex": settings}
         variables = {
-            "pgflex": settings,
+            **own,
             "pgflex_servers": untrusted({side: _known(member, side) for side in ("source", "target")}),
             "pgflex_columns": untrusted(member.columns),
         }

@@ -52,6 +52,8 @@ class Options:
 def option_problems(options: Options) -> list[str]:
     """What is wrong with the options alone, before anything is read."""
     pairs = options.pairs
+    if not isinstance(pairs, Mapping):
+        return [f"pairs has to be a list of pairs, or a mapping of by, {', '.join(WAYS)}."]
     found = [f"pairs.{name} is none of by, {', '.join(WAYS)}." for name in pairs if name not in ("by", *WAYS)]
     found += [
         f"sources names {kind}, which is none of {', '.join(KINDS)}." for kind in options.sources if kind not in KINDS
@@ -86,6 +88,7 @@ def fleet_of(options: Options, rows: Sequence[Row], found: Sequence[Server] | No
     kinds = [KINDS[kind] for kind in options.sources]
     servers = None if found is None else Servers(found)
     sources = wanted([one for one in found or [] if one["kind"] in kinds], options.resource_groups, options.filters)
+    problems = [] if sources or options.by == "file" else [_none_found(options, found or [])]
     if options.by == "file" or servers is None:
         missing = missing_columns(rows, groups=servers is None)
         fleet = by_file(rows, servers, sources, missing)
@@ -94,10 +97,18 @@ def fleet_of(options: Options, rows: Sequence[Row], found: Sequence[Server] | No
     else:
         fleet = by_tag(sources, servers, str(options.pairs.get("tag") or TAG))
     _leave_out(fleet, sources, options)
+    fleet.problems += problems
     fleet.problems += check(
         fleet, [*options.known_regions, *(one["location"] for one in found or [])], options.databases
     )
     return fleet
+
+
+def _none_found(options: Options, found: Sequence[Server]) -> str:
+    there = [one for one in found if one["kind"] in [KINDS[kind] for kind in options.sources]]
+    if not there:
+        return f"There are no servers of the kinds {', '.join(options.sources)} in the subscriptions that were asked."
+    return f"None of the {len(there)} sources that were found fits filters and resource_groups."
 
 
 def _leave_out(fleet: Fleet, sources: Sequence[Server], options: Options) -> None:

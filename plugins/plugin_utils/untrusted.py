@@ -15,6 +15,11 @@ except ImportError:
     trust_as_template = None
 
 
+def template(text: str) -> Any:
+    """Text of this collection's own that is to be evaluated."""
+    return text if trust_as_template is None else trust_as_template(text)
+
+
 def untrusted(value: Any) -> Any:
     """The value as data from elsewhere: text in it is never taken for a template, whichever ansible-core runs."""
     if trust_as_template is not None:

@@ -198,6 +198,50 @@ def test_a_spreadsheet_alone_needs_no_azure(fleet: Fleet) -> None:
     assert found["_meta"]["hostvars"]["shop"]["pgflex_columns"] == {"team": EVIL}
 
 
+@pytest.mark.matrix
+def test_pairs_alone_are_an_inventory(fleet: Fleet) -> None:
+    header = "host,source,target,databases,source_user,note"
+    (fleet.folder / "pairs.csv").write_text(f'{header}\nshop,rg/shop-old,rg/shop-new,shop,me,"{EVIL}"\n')
+    groups = fleet.folder / "group_vars"
+    groups.mkdir()
+    defaults = {"mode": "offline", "source": {"user": "you", "password": "{{ word }}"}}
+    (groups / "all.yml").write_text(yaml.safe_dump({"pgflex_defaults": defaults, "word": "hush"}))
+    enabled = {"ANSIBLE_INVENTORY_ENABLED": "pgflex.migrate.servers,auto,yaml"}
+    done = fleet.run("ansible-inventory", "-i", "pairs.csv", "--list", "--export", **enabled)
+    assert done.code == 0 and "WARNING" not in done.output, done.output
+    assert shown(done.output)["paired"]["hosts"] == ["shop"]
+    message = "msg={{ pgflex.source.user }}|{{ pgflex.source.password }}|{{ pgflex.mode }}|{{ pgflex_columns.note }}"
+    said = fleet.run("ansible", "-i", "pairs.csv", "shop", "-m", "debug", "-a", message, **enabled)
+    assert f"me|hush|offline|{EVIL}" in said.output
+    # With its plugin in the file the list needs nobody to enable anything.
+    rows = [{"host": "stock", "source": "rg/stock-old", "target": "rg/stock-new"}]
+    path = fleet.folder / "night.pairs.yml"
+    path.write_text(yaml.safe_dump({"plugin": "pgflex.migrate.servers", "pairs": rows}))
+    assert fleet.listed(path)["paired"]["hosts"] == ["stock"]
+
+
+def test_each_mistake_is_one_sentence(fleet: Fleet) -> None:
+    (fleet.folder / "bad.yml").write_text("- source: [\n")
+    nobodys = "99999999-9999-4999-8999-999999999999"
+    configs: dict[str, tuple[dict[str, Any], str]] = {
+        "missing": ({"pairs": {"file": "gone.csv"}}, "gone.csv is not there."),
+        "bad": ({"pairs": {"file": "bad.yml"}}, "bad.yml"),
+        "unknown": ({"filter": {}}, "There is no option filter; filters is one."),
+        "foreign": ({"subscriptions": [nobodys]}, f"subscription {nobodys}"),
+        "nobody": ({"filters": {"include": [{"name": "nobody"}]}}, "fits filters and resource_groups."),
+    }
+    sources = []
+    for name, (config, _said) in configs.items():
+        path = fleet.folder / f"{name}.servers.yml"
+        path.write_text(yaml.safe_dump({"plugin": "pgflex.migrate.servers", **config}))
+        sources += ["-i", str(path)]
+    done = fleet.run("ansible-inventory", *sources, "--graph", ANSIBLE_INVENTORY_ENABLED="auto")
+    text = "".join(done.output.split())
+    assert "Traceback" not in text
+    for name, (_config, said) in configs.items():
+        assert "".join(said.split()) in text, (name, done.output)
+
+
 def test_everything_that_is_wrong_is_told_at_once(fleet: Fleet) -> None:
     rows = [
         {"source": fleet.pair.source.name, "target": fleet.pair.target.name, "databases": ["shop"]},

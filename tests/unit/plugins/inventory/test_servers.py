@@ -15,6 +15,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.pgflex.migrate.plugins.inventory import servers
 from ansible_collections.pgflex.migrate.plugins.inventory.servers import InventoryModule, laid_over
+from ansible_collections.pgflex.migrate.plugins.plugin_utils.untrusted import template
 
 SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
 SUB = f"/subscriptions/{SUBSCRIPTION}"
@@ -41,10 +42,19 @@ class Plugin(InventoryModule):
 
     def _read_config_data(self, path: str) -> Any:
         config = self.loader.load_from_file(path, cache="none", **TRUSTED)
-        documented = yaml.safe_load(servers.DOCUMENTATION)["options"]
-        names = (*servers.NAMES, *documented, *SHARED)
-        self.given = {name: documented.get(name, {}).get("default") for name in names} | SHARED | config
+        self.set_options(direct=config)
         return config
+
+    def set_options(self, task_keys: Any = None, var_options: Any = None, direct: Any = None) -> None:
+        documented = yaml.safe_load(servers.DOCUMENTATION)["options"]
+        self.known = {*servers.NAMES, *documented, *SHARED}
+        self.given = {name: documented.get(name, {}).get("default") for name in self.known} | SHARED | direct
+
+    def get_options(self, hostvars: Any = None) -> Any:
+        return dict.fromkeys(self.known)
+
+    def has_option(self, option: str) -> bool:
+        return option in self.known
 
     def get_option(self, option: str, hostvars: Any = None) -> Any:
         return self.given[option]
@@ -54,6 +64,11 @@ class Plugin(InventoryModule):
 
 
 TRUSTED = {"trusted_as_template": True} if hasattr(ansible.template, "trust_as_template") else {}
+
+
+def trusted(value: dict[str, Any]) -> Any:
+    """As a file of group variables gives it."""
+    return {key: trusted(item) if isinstance(item, dict) else template(item) for key, item in value.items()}
 
 
 class World:
@@ -75,6 +90,9 @@ class World:
     def parse(self, config: dict[str, Any], *, refresh: bool = False) -> InventoryData:
         file = self.folder / "fleet.servers.yml"
         file.write_text(yaml.safe_dump({"plugin": "pgflex.migrate.servers", **config}), encoding="utf-8")
+        return self.parse_file(file, refresh=refresh)
+
+    def parse_file(self, file: Path, *, refresh: bool = False) -> InventoryData:
         inventory, plugin = InventoryData(), Plugin()
         plugin._cache = self.cache
         plugin.parse(inventory, DataLoader(), str(file), cache=not refresh)
@@ -108,6 +126,11 @@ def members(inventory: InventoryData, group: str) -> list[str]:
         ("servers.yml.bak", False),
         ("hosts.yml", False),
         ("servers.csv", False),
+        ("pairs.csv", True),
+        ("Night_Pairs.CSV", True),
+        ("fleet.pairs.yml", True),
+        ("pairs.yaml", True),
+        ("pairs.json", False),
     ],
 )
 def test_its_files(tmp_path: Path, name: str, expected: bool) -> None:
@@ -139,6 +162,33 @@ def test_a_csv_alone_asks_nobody(world: World) -> None:
 def test_yaml_is_a_pairs_file_too(world: World) -> None:
     world.write("pairs.yml", yaml.safe_dump([{"source": "g/a", "target": "g/b", "databases": ["My Shop"]}]))
     assert variables(world.parse({"pairs": {"file": "pairs.yml"}}), "a")["pgflex"]["databases"] == ["My Shop"]
+
+
+@pytest.mark.parametrize("name", ["pairs.csv", "pairs.yml"])
+def test_a_pairs_file_alone_is_an_inventory(world: World, name: str) -> None:
+    row = {"source_resource_group": "shop-rg", "source": "a", "target": "g/b", "databases": EVIL, "source_user": "me"}
+    row |= {"target_resource_group": "g"}
+    text = ",".join(row) + "\n" + ",".join(f'"{cell}"' for cell in row.values())
+    world.write(name, text if name.endswith("csv") else yaml.safe_dump([row]))
+    inventory = world.parse_file(world.folder / name)
+    assert members(inventory, "paired") == ["a"]
+    inventory.set_variable("a", "secret_word", "hush")
+    inventory.set_variable(
+        "a", "pgflex_defaults", trusted({"source": {"password": "{{ secret_word }}", "user": "you"}})
+    )
+    made = variables(inventory, "a")["pgflex"]
+    assert made["source"] == {"password": "hush", "user": "me", "resource_group": "shop-rg", "name": "a"}
+    # Text of the file is data, also behind a template of the plugin's.
+    assert made["databases"] == EVIL.replace("'pipe', 'id'", "'pipe' 'id'").split()
+
+
+def test_a_configuration_can_have_the_list_itself(world: World) -> None:
+    rows = [{"source": "g/a", "target": "g/b", "databases": ["My Shop"], "note": EVIL}]
+    found = variables(world.parse({"pairs": rows, "defaults": {"mode": "{{ 'off' ~ 'line' }}"}}), "a")
+    assert found["pgflex"]["databases"] == ["My Shop"] and found["pgflex"]["mode"] == "offline"
+    assert found["pgflex_columns"] == {"note": EVIL}
+    with pytest.raises(AnsibleParserError, match=r"servers\.yml, item 1: target is empty"):
+        world.parse({"pairs": [{"source": "g/a", "target_resource_group": "g"}, *rows]})
 
 
 def test_azure_is_asked_once_for_each_kind(world: World, sign_in: dict[str, str]) -> None:
@@ -300,6 +350,34 @@ def test_wrong_options_are_told_before_anybody_is_asked(world: World, sign_in: d
     with pytest.raises(AnsibleParserError, match="2 problems"):
         world.parse(config)
     assert world.arm.requests == []
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"pair": {"file": "pairs.csv"}}, "There is no option pair; pairs is one."),
+        ({"zzz": 1}, "There is no option zzz."),
+        ({"pairs": "pairs.csv"}, "pairs has to be a list of pairs, or a mapping of by, tag, name, file."),
+    ],
+)
+def test_options_that_mean_nothing(world: World, sign_in: dict[str, str], config: dict[str, Any], said: str) -> None:
+    with pytest.raises(AnsibleParserError) as told:
+        world.parse({**sign_in, **config})
+    assert str(told.value).splitlines() == ["1 problem with the pairs:", f"- {said}"]
+    assert world.arm.requests == []
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([single("a"), flexible("b")], "None of the 1 sources that were found fits filters and resource_groups."),
+        ([flexible("b")], "There are no servers of the kinds single in the subscriptions that were asked."),
+    ],
+)
+def test_nothing_found_is_told(world: World, sign_in: dict[str, str], found: list[dict[str, Any]], said: str) -> None:
+    world.azure_has(*found)
+    with pytest.raises(AnsibleParserError, match=said):
+        world.parse({**sign_in, "filters": {"include": [{"name": "nobody"}]}})
 
 
 def test_azures_refusal_is_told_without_the_secret(world: World, sign_in: dict[str, str]) -> None:
