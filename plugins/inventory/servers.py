@@ -335,6 +335,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             "kinds": sorted(kinds),
             "tenant": sign_in.tenant,
             "client_id": sign_in.client_id,
+            "user": sign_in.user,
+            "source": sign_in.source,
             "cloud": sign_in.cloud_environment,
         }
         key = self.get_cache_key(path)

@@ -77,6 +77,8 @@ class SignIn:
     client_id: str | None
     secret: str | None
     cloud_environment: str
+    # Of az login; whoever else signs in is known by client_id.
+    user: str | None = None
 
     def require_subscription(self) -> str:
         if not self.subscription_id:
@@ -111,7 +113,7 @@ def read_profile(profile: str) -> dict[str, str]:
 
 
 def cli_account(environ: Mapping[str, str]) -> dict[str, str]:
-    """Subscription and tenant that `az account set` chose last, empty where az has not signed in."""
+    """Subscription, tenant and user that `az account set` chose last, empty where az has not signed in."""
     folder = Path(environ.get("AZURE_CONFIG_DIR") or "~/.azure").expanduser()
     try:
         profile = json.loads((folder / "azureProfile.json").read_text(encoding="utf-8-sig"))
@@ -119,7 +121,8 @@ def cli_account(environ: Mapping[str, str]) -> dict[str, str]:
         return {}
     for account in profile.get("subscriptions", []):
         if account.get("isDefault"):
-            return {"subscription_id": account["id"], "tenant": account["tenantId"]}
+            user = (account.get("user") or {}).get("name") or ""
+            return {"subscription_id": account["id"], "tenant": account["tenantId"], "user": user}
     return {}
 
 
@@ -164,6 +167,7 @@ def resolve(
         client_id=values.get("client_id"),
         secret=values.get("secret"),
         cloud_environment=values.get("cloud_environment") or "AzureCloud",
+        user=values.get("user") if source == "cli" else None,
     )
     _validate(sign_in)
     return sign_in

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -281,6 +282,27 @@ def test_the_cache_answers_the_same_question_only(world: World, sign_in: dict[st
     world.azure_has(*found)
     world.parse({**config, "client_id": "44444444-4444-4444-4444-444444444444"})
     assert len(world.arm.requests) == 6
+
+
+def test_another_user_of_az_is_another_question(
+    world: World, monkeypatch: pytest.MonkeyPatch, sign_in: dict[str, str], tmp_path: Path
+) -> None:
+    world.azure_has(single("a", **{"pgflex-target": "b"}), flexible("b"))
+    world.parse({**sign_in, "cache": True})
+    ((_key, kept),) = world.cache.items()
+    asked: list[str] = []
+
+    def servers_of(*_asked: Any) -> Any:
+        asked.append(user)
+        return kept["servers"]
+
+    monkeypatch.setenv("AZURE_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setattr(servers, "servers", servers_of)
+    for user in ("anna", "anna", "bert"):
+        account = {"isDefault": True, "id": SUBSCRIPTION, "tenantId": sign_in["tenant"], "user": {"name": user}}
+        (tmp_path / "azureProfile.json").write_text(json.dumps({"subscriptions": [account]}))
+        world.parse({"auth_source": "cli", "cache": True})
+    assert asked == ["anna", "bert"]
 
 
 def test_all_subscriptions(world: World, sign_in: dict[str, str]) -> None:

@@ -167,10 +167,11 @@ def test_a_broken_credentials_file_is_told_without_its_content(home: Path, conte
 
 
 def test_the_account_of_az(home: Path) -> None:
-    rows = [{"id": "one", "tenantId": "t1"}, {"id": "two", "tenantId": "t2", "isDefault": True}]
+    user = {"name": "anna@example.com", "type": "user"}
+    rows = [{"id": "one", "tenantId": "t1"}, {"id": "two", "tenantId": "t2", "isDefault": True, "user": user}]
     # az writes the file with a byte order mark.
     (home / "azureProfile.json").write_text(json.dumps({"subscriptions": rows}), encoding="utf-8-sig")
-    assert auth.cli_account({}) == {"subscription_id": "two", "tenant": "t2"}
+    assert auth.cli_account({}) == {"subscription_id": "two", "tenant": "t2", "user": "anna@example.com"}
     assert auth.cli_account({"AZURE_CONFIG_DIR": str(home / "elsewhere")}) == {}
 
 
