@@ -142,7 +142,7 @@ def _side(server: Server) -> dict[str, Any]:
 def _unsupported(facts: Facts) -> Missing:
     message = (
         f"{TITLES[UNSUPPORTED]}: the source {facts.source.host} is private, and the target {facts.target.name} is "
-        "public. The playbook pgflex.migrate.direct_copy copies between the two without the service."
+        "public. Set pgflex.engine: direct, which copies between the two from this machine without the service."
     )
     return Missing("topology", "both", message)
 

@@ -116,7 +116,7 @@ CASES = {
     ),
     "a-server-that-nobody-reaches": Case("closed", ("closed-single", "public network access", "private endpoint")),
     "own-private-server-to-public-target": Case(
-        "own", ("Non supported network configuration", "pg_dump/pg_restore", "pgflex.migrate.direct_copy")
+        "own", ("Non supported network configuration", "pg_dump/pg_restore", "pgflex.engine: direct")
     ),
     "a-zone-in-another-subscription": Case(
         "foreign",

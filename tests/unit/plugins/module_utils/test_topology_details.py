@@ -355,7 +355,7 @@ def test_private_to_public_from_outside_is_said_in_the_guides_words() -> None:
     (row,) = found["missing"]
     assert (row["kind"], row["remedy"]) == ("topology", "by_hand")
     assert row["message"].startswith("Non supported network configuration, need to use pg_dump/pg_restore")
-    assert "pgflex.migrate.direct_copy" in row["message"]
+    assert "Set pgflex.engine: direct, which copies between the two from this machine" in row["message"]
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
