@@ -100,6 +100,8 @@ def refuse(params: Json, wishes: Wishes) -> None:
         raise ModuleFailure("migration_subnet_id needs generation classic: the current service runs in a server.")
     if wishes.subnet_id and wishes.network_id and not same(network_of(wishes.subnet_id), wishes.network_id):
         raise ModuleFailure("migration_subnet_id is not in migration_vnet_id: give one of the two.")
+    if params["principal_id"] and params["new_application"]:
+        raise ModuleFailure("principal_id is given, and new_application says that there is none yet: give one of them.")
     if wishes.public_address and not _is_address(wishes.public_address):
         raise ModuleFailure(f"target.public_address is no IPv4 address: {wishes.public_address!r}.")
 
@@ -152,16 +154,18 @@ class Survey:
         if not topology.worker.placed:
             return topology
         facts = self._around(facts, topology.worker)
-        principal = self.params["principal_id"]
-        if principal:
-            held = self.networks.held_roles(principal, scopes(facts, place(facts)))
-            facts = replace(facts, roles=held)
-        topology = reason(facts)
+        topology = reason(replace(facts, roles=self._roles(facts)))
         needs = topology.needs()
         asked = list({key(need.scope): need.scope for need in needs}.values())
         rows = each(partial(permissions_at, self.azure), asked)
         permissions = {key(scope): found for scope, found in zip(asked, rows, strict=True)}
         return replace(topology, rights=rights_lacking(needs, permissions))
+
+    def _roles(self, facts: Facts) -> frozenset[str] | None:
+        principal = self.params["principal_id"]
+        if principal:
+            return self.networks.held_roles(principal, scopes(facts, place(facts)))
+        return frozenset() if self.params["new_application"] else None
 
     def _place(self, server: Json, side: str) -> Place:
         for name in ("resource_group", "name"):

@@ -164,6 +164,12 @@ options:
       - Object id of the classic service's application, its service principal. The scopes at which it is not
         Contributor or Owner are then part of the plan.
     type: str
+  new_application:
+    description:
+      - Says that the classic service's application, or its service principal, is still to be made, so that it is
+        Contributor nowhere. Excludes O(principal_id).
+    type: bool
+    default: false
 extends_documentation_fragment:
   - pgflex.migrate._azure
   - pgflex.migrate._attributes.info
@@ -409,7 +415,8 @@ topology:
           returned: success
         scopes:
           description:
-            - Ids at which the application of O(principal_id) is to become Contributor; only in RV(topology.plan).
+            - Ids at which the application of O(principal_id), or O(new_application), is to become Contributor; only in
+              RV(topology.plan).
           type: list
           elements: str
           returned: success
@@ -507,6 +514,7 @@ SPEC = AZURE.merge(
             "runtime_server": {"type": "dict", "options": RUNTIME},
             "dns_forwarding": {"type": "bool", "default": False},
             "principal_id": TEXT,
+            "new_application": {"type": "bool", "default": False},
         },
         mutually_exclusive=(("runtime_server_id", "runtime_server"),),
     )

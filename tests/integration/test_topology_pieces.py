@@ -34,6 +34,7 @@ LOOK = """
   vars: {settings_connect: false, ansible_python_interpreter: "{{ ansible_playbook_python }}"}
   tasks:
     - ansible.builtin.include_role: {name: pgflex.migrate.network, tasks_from: look}
+      vars: {__network_roles: "{{ settings_run.generation == 'classic' }}"}
     - ansible.builtin.copy:
         content: "{{ network_topology | to_json }}"
         dest: "{{ answers }}/{{ inventory_hostname }}.json"
@@ -585,7 +586,6 @@ class Rounds:
         for name, topology in looked.items():
             records[name].said = [missing["message"] for missing in topology["missing"]]
             records[name].kinds = [missing["kind"] for missing in topology["missing"]]
-            records[name].kinds += ["role_scope"] * bool(topology["scopes"])
         for name, error in self.migrate(broken, looked, "broken").items():
             records[name].failed = error
         for name, piece in pieces.items():

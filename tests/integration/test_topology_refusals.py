@@ -15,7 +15,7 @@ import topologies
 import yaml
 from arm import Arm
 from plays import Player
-from topologies import CLIENT, CLIENT_SECRET, Built, Site
+from topologies import Built, Site
 
 from pgflex_lab.process import Running
 from pgflex_lab.seed import NAMESPACE
@@ -25,6 +25,8 @@ from pgflex_lab.testing import running_lab
 HUB = "77777777-7777-4777-8777-777777777777"
 READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
+# May read applications, and of Azure what a test gives it.
+LIMITED = {"AZURE_CLIENT_ID": "33333333-0000-4000-8000-00000000000c", "AZURE_SECRET": "Lab-Secret~reader"}
 
 
 @pytest.fixture(scope="module")
@@ -190,14 +192,17 @@ def test_rights_on_one_side_of_a_peering_only(lab: Running, sites: dict[str, Bui
     built = sites["peered"]
     arm, parts = built.site.arm, built.parts
     arm.delete(built.site.peering(parts["vnet1"], parts["vnet2"]))
-    principal = str(uuid.uuid5(NAMESPACE, CLIENT))
+    principal = str(uuid.uuid5(NAMESPACE, LIMITED["AZURE_CLIENT_ID"]))
     for scope, role in ((built.site.group, READER), (parts["vnet1"], CONTRIBUTOR), (parts["vnet2"], READER)):
         grant(arm, built.site, scope, role, principal)
-    player = Player(lab, tmp_path, secrets=(CLIENT_SECRET,))
+    player = Player(lab, tmp_path, secrets=(LIMITED["AZURE_SECRET"],))
     player.writes()
-    done = player.play(quiet(tmp_path), {"peered": built.host()}, AZURE_CLIENT_ID=CLIENT, AZURE_SECRET=CLIENT_SECRET)
+    hosts = {"peered": built.host(), "classic": built.host(generation="classic")}
+    done = player.play(quiet(tmp_path), hosts, **LIMITED)
     error = error_of(done.output, "peered")
     assert "vnet2" in error and "Microsoft.Network/virtualNetworks/peer/action" in error
+    # The application is still to be made, and nobody could give it its roles.
+    assert "Microsoft.Authorization/roleAssignments/write at vnet1" in error_of(done.output, "classic")
     assert player.writes() == []
 
 
@@ -212,8 +217,10 @@ def test_networks_that_others_run_are_only_reported(lab: Running, sites: dict[st
     built = sites["peered"]
     player = Player(lab, tmp_path)
     player.writes()
-    settings = built.host(network={"apply": False})
+    settings = built.host(network={"apply": False}, generation="classic")
     done = player.play(quiet(tmp_path), {"peered": settings})
     error = error_of(done.output, "peered")
-    assert "pgflex.network.apply is false" in error and "Peer vnet2 with vnet1" in error
+    assert "pgflex.network.apply is false" in error and "Peer vnet1 with vnet2" in error
+    # The application's roles are not the networks' owners' to give.
+    assert "Contributor" not in error
     assert player.writes() == []

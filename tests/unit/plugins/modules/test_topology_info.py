@@ -221,6 +221,20 @@ def test_the_classic_apps_roles(run_module: Any, arm: Any, args: Any) -> None:
     assert topology["reaches_source"] and topology["reaches_target"]
 
 
+def test_rights_to_give_an_application_its_roles_are_asked_before_there_is_one(
+    run_module: Any, arm: Any, args: Any
+) -> None:
+    two_networks(arm)
+    arm.expect("GET", f"{TARGET_ZONE}/virtualNetworkLinks", json=links(VNET1, VNET2))
+    for scope in (SOURCE, TARGET, GROUP, VNET1, VNET2):
+        arm.expect("GET", permissions(scope), json=READER if scope == VNET1 else OWNER)
+    topology = run_module(MODULE, {**args, "generation": "classic", "new_application": True})["topology"]
+    assert topology["plan"]["scopes"] == topology["scopes"] == [SOURCE, TARGET, GROUP, VNET1, VNET2]
+    assert "Make the application Contributor at vnet1." in topology["plan"]["words"]
+    (refused,) = [row["message"] for row in topology["missing"] if row["remedy"] == "by_hand"]
+    assert "Microsoft.Authorization/roleAssignments/write at vnet1" in refused
+
+
 def test_a_zone_that_may_not_be_read(run_module: Any, arm: Any, args: Any) -> None:
     far = LINK_ZONE.replace(SUBSCRIPTION, HUB)
     two_networks(arm)
@@ -393,6 +407,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({**RUNTIME, "generation": "classic"}, "runtime_server needs generation current"),
     ({**ONPREM, "generation": "classic"}, "generation classic migrates Single Servers only, not OnPremises"),
     ({"migration_subnet_id": f"{VNET1}/subnets/x"}, "migration_subnet_id needs generation classic"),
+    ({"principal_id": PRINCIPAL, "new_application": True}, "new_application says that there is none yet"),
     ({"migration_subnet_id": VNET1}, "migration_subnet_id is not the id of a resource of type virtualnetworks/subnets"),
     ({"migration_vnet_id": "vnet1"}, "migration_vnet_id is not the id of an Azure resource"),
     ({"migration_resource_group_id": VNET1}, "migration_resource_group_id is not the id of a resource group"),
