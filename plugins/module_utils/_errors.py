@@ -43,7 +43,9 @@ HINTS = {
     "Request_ResourceNotFound": "A new application is not known to all of Microsoft Graph at once; run again.",
     "InvalidResourceNamespace": "Check the option namespaces.",
     "VnetAddressSpacesOverlap": "Networks with addresses in common can not be peered: change the address space of one, "
-    "or take a network between them that overlaps with neither.",
+    "or make a private endpoint of the server in the other one.",
+    "VnetAddressSpaceOverlapsWithAlreadyPeeredVnet": "A network can not be peered with two that have addresses in "
+    "common: change the address space of one, or make a private endpoint of the server in another network.",
     "RemoteVnetHasNoGateways": "The option use_remote_gateways needs a gateway in the other network and "
     "allow_gateway_transit on its side of the peering.",
     "RemotePeeringIsDisconnected": "The other side has to be made again: run pgflex.migrate.virtual_network_peering "

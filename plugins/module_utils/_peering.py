@@ -45,6 +45,13 @@ def remote_of(peering: dict[str, Any]) -> str | None:
     return (peering["properties"].get("remoteVirtualNetwork") or {}).get("id")
 
 
+def remote_space(peering: dict[str, Any]) -> tuple[str, ...]:
+    """The other network's address space, as it is now where Azure says so."""
+    properties = peering["properties"]
+    found = properties.get("remoteVirtualNetworkAddressSpace") or properties.get("remoteAddressSpace") or {}
+    return tuple(found.get("addressPrefixes") or ())
+
+
 def to_row(peering: dict[str, Any], network_id: str) -> Row:
     """One side as ARM answers it, in this collection's words."""
     properties = peering["properties"]
@@ -165,7 +172,23 @@ def check_writable(sides: list[Side]) -> None:
             f"({pairs}).",
             code="VnetAddressSpacesOverlap",
         )
+    for side, there in ((one, other), (other, one)):
+        if side.to_write:
+            _check_peers(side, there.space)
     require(one.network.azure, [need for side in to_write for need in side.needs()])
+
+
+def _check_peers(side: Side, there: list[str]) -> None:
+    """Of the networks that one is peered with, no two may have addresses in common either."""
+    for peering in side.peerings:
+        if same(remote_of(peering), side.other.id):
+            continue
+        for here, other in overlapping(there, remote_space(peering)):
+            raise ModuleFailure(
+                f"The virtual networks {side.network} and {side.other} can not be peered: {here} of the latter and "
+                f"{other} of {remote_of(peering)}, which {side.network} is peered with, overlap.",
+                code="VnetAddressSpaceOverlapsWithAlreadyPeeredVnet",
+            )
 
 
 def check_deletable(sides: list[Side]) -> None:

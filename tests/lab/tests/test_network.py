@@ -199,6 +199,8 @@ def test_bad_peerings(clients: Clients, hub: str) -> None:
     put("to-far", far)().result()
     refused("AnotherPeeringAlreadyReferencesRemoteVnet", put("again", far))
     refused("ChangingRemoteVirtualNetworkNotAllowed", put("to-far", same))
+    twin = vnets.begin_create_or_update(GROUP, "twin", vnet("10.40.8.0/24")).result().id
+    refused("VnetAddressSpaceOverlapsWithAlreadyPeeredVnet", put("to-twin", twin))
     wide = vnet("10.10.0.0/16")
     wide.properties.address_space.address_prefixes.append("10.40.0.0/17")
     refused("VnetAddressSpacesOverlap", lambda: vnets.begin_create_or_update(GROUP, "hub", wide))

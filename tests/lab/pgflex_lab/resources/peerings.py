@@ -101,6 +101,7 @@ class Peerings:
         before = self._lab.store.get(target)
         self._check_remote(target, remote, before)
         self._check_overlap(target, prefixes(self._space(target.parent), target.parent), remote)
+        self._check_peers(target, remote)
         flags = {name: bool(given.get(name, default)) for name, default in FLAGS.items()}
         if flags["useRemoteGateways"] and not self._has_gateway(remote.id):
             raise bad(
@@ -151,6 +152,20 @@ class Peerings:
                 f"be peered because their address spaces overlap. Overlapping address prefixes: "
                 f"{clash[0][0]}, {clash[0][1]}",
             )
+
+    def _check_peers(self, peering: ResourceId, remote: Resource) -> None:
+        """Two networks that one is peered with have no addresses in common either."""
+        there = prefixes(self._space(remote.id), remote.id)
+        for item in self.of(peering.parent):
+            other = self.remote_id(item)
+            space = self._space(other) or item.internal["remote_space"]
+            if other != remote.id and any(overlap(one, two) for one in there for two in prefixes(space, other)):
+                raise bad(
+                    "VnetAddressSpaceOverlapsWithAlreadyPeeredVnet",
+                    f"Cannot create or update peering {peering}. Virtual network {peering.parent} cannot be peered "
+                    f"with virtual network {remote.id} because the address space of {remote.id} overlaps with the "
+                    f"address space of virtual network {other}, which is already peered with {peering.parent}.",
+                )
 
     def check_space(self, vnet_id: ResourceId, space: list[Network]) -> None:
         """A virtual network cannot grow into one it is peered with."""

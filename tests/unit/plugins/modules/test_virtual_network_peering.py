@@ -166,6 +166,17 @@ def test_overlapping_address_spaces_are_refused_before_any_write(run_module: Any
     assert "10.1.0.0/16 and 10.1.128.0/20" in result["msg"] and azure.arm.writes == []
 
 
+@pytest.mark.parametrize("known", ["remoteAddressSpace", "remoteVirtualNetworkAddressSpace"])
+def test_a_network_that_overlaps_a_peer_is_refused_before_any_write(
+    run_module: Any, azure: Azure, args: Any, known: str
+) -> None:
+    spoke = peering(HUB, f"{SHOP}-2", "to-spoke", **{known: {"addressPrefixes": ["10.1.64.0/20"]}})
+    azure.networks([], [spoke])
+    result = run_module(MODULE, args)
+    assert result.failed and result["failure"]["code"] == "VnetAddressSpaceOverlapsWithAlreadyPeeredVnet"
+    assert "10.1.0.0/16 of the latter and 10.1.64.0/20 of" in result["msg"] and azure.arm.writes == []
+
+
 def test_missing_rights_on_one_side_are_found_before_any_write(run_module: Any, azure: Azure, args: Any) -> None:
     azure.networks([], [])
     azure.rights(hub=READER)
