@@ -16,9 +16,11 @@ from ._errors import ModuleFailure, service_errors, status_of, translate
 from ._ids import parse
 from ._marks import TAGS
 from ._parallel import each
+from ._peering import remote_space
 from ._private_endpoint import PrivateEndpoints, properties_of, there
 from ._role_assignment import BUILT_IN
 from ._server import AzureServer, FlexibleServer, SingleServer
+from ._subnet import in_use
 from ._topology_facts import (
     Endpoint,
     FirewallRule,
@@ -55,7 +57,7 @@ def _texts(row: Json, one: str, many: str) -> tuple[str, ...]:
 def subnet_of(row: Json) -> Subnet:
     properties = properties_of(row)
     # An endpoint's interface is among the ip configurations, unless the service leaves it out.
-    used = max(len(properties.get("ipConfigurations") or []), len(properties.get("privateEndpoints") or []))
+    used = max(in_use(row), len(properties.get("privateEndpoints") or []))
     policies = properties.get("privateEndpointNetworkPolicies") or "Disabled"
     return Subnet(
         id=row["id"],
@@ -76,6 +78,7 @@ def peering_of(row: Json) -> Peering:
         state=properties.get("peeringState") or "",
         access=bool(properties.get("allowVirtualNetworkAccess")),
         remote_gateways=bool(properties.get("useRemoteGateways")),
+        remote_prefixes=remote_space(row),
     )
 
 
@@ -202,7 +205,9 @@ class Networks:
 
     @staticmethod
     def _link(row: Json) -> Link:
-        return Link(row["name"], _id_of(properties_of(row), "virtualNetwork") or "", _made(row.get("tags")))
+        properties = properties_of(row)
+        redirects = properties.get("resolutionPolicy") == "NxDomainRedirect"
+        return Link(row["name"], _id_of(properties, "virtualNetwork") or "", _made(row.get("tags")), redirects)
 
     def zones_like(self, subscription_id: str, wanted: Callable[[str], bool]) -> list[str]:
         """The ids of the subscription's zones whose names are wanted."""

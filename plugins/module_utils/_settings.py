@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "allow_source_restart": False,
     "attempts": 1,
     "target_parameters": {},
-    "source": {"type": SINGLE, "port": 5432, "sslmode": "require"},
+    "source": {"type": SINGLE, "port": 5432, "sslmode": "require", "name_resolves": False},
     "target": {"port": 5432, "sslmode": "require"},
     "app": {"name": "pgflex-migrate", "delete": True},
     "watch": {"min_interval": 5, "max_interval": 60, "timeout": 86400},
@@ -58,7 +58,13 @@ DEFAULTS: dict[str, Any] = {
     "validation": {"enabled": True, "jobs": 4, "max_examples": 5},
     "copy": {"parameters": False, "firewall_rules": False, "tags": False, "roles": False, "exact": False},
     "fleet": {"priority": 0, "after": []},
-    "network": {"apply": True, "remove": False, "dns_forwarding": False, "subnet_name": "pgflex-migration"},
+    "network": {
+        "apply": True,
+        "remove": False,
+        "dns_forwarding": False,
+        "routed": False,
+        "subnet_name": "pgflex-migration",
+    },
     "runtime_server": {
         "sku_name": "Standard_D4ds_v5",
         "sku_tier": "GeneralPurpose",
@@ -67,6 +73,8 @@ DEFAULTS: dict[str, Any] = {
     },
 }
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+# What the user says of a source that is not Azure's.
+SAID = ("access", "route", "virtual_network_id", "name_resolves")
 CONNECTION = ("host", "hostaddr", "port", "user", "password", "sslmode", "sslrootcert")
 
 
@@ -248,7 +256,7 @@ def _other_generation(foreign: Mapping[str, Any], generation: str) -> list[str]:
 
 
 def _source_problems(source: dict[str, Any]) -> list[str]:
-    given = [f"pgflex.source.{name}" for name in ("access", "route", "virtual_network_id") if source.get(name)]
+    given = [f"pgflex.source.{name}" for name in SAID if source.get(name)]
     if source["type"] in (SINGLE, FLEXIBLE):
         told = f"{', '.join(given)} can only be said of a source outside Azure: a server of Azure tells it itself."
         return [told] if given else []

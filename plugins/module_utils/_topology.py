@@ -16,6 +16,7 @@ from ._topology_facts import Facts, Server, key, name_of
 from ._topology_made import made_of
 from ._topology_plan import GiveRole, Missing, Need, plan_of, steps_of
 from ._topology_reach import Way, lacking
+from ._topology_trust import on_trust
 from ._topology_worker import Worker, endpoint_network, place, scopes, third_network
 
 # The guides' words.
@@ -50,13 +51,14 @@ class Topology:
             "name": self.name,
             "title": TITLES[self.name],
             "supported": self.name != UNSUPPORTED,
-            "custom_dns": bool(worker.network_id and facts.network(worker.network_id).dns_servers),
+            "custom_dns": bool(worker.network_id and facts.network(worker.network_id).own_dns),
             "source": _side(facts.source),
             "target": _side(facts.target),
             "migrates_from": worker.row(),
             "reaches_source": self._reaches("source"),
             "reaches_target": self._reaches("target"),
             "missing": [row.row() for row in (*self.missing, *self.rights)],
+            "unknown": [row.told() for row in on_trust(facts, worker)],
             "plan": plan_of(self.missing),
             "scopes": scopes(facts, worker),
             "migration_subnet_id": worker.subnet_id if worker.kind == "migration_subnet" else None,

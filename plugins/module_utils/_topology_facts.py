@@ -14,6 +14,8 @@ from ._ids import parse
 from ._marks import PREFIX
 
 DELEGATION = "Microsoft.DBforPostgreSQL/flexibleServers"
+# Where Azure answers for its private DNS zones, in every virtual network.
+AZURE_DNS = "168.63.129.16"
 
 
 def key(text: str) -> str:
@@ -83,6 +85,7 @@ class Peering:
     state: str = "Connected"
     access: bool = True
     remote_gateways: bool = False
+    remote_prefixes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,11 @@ class Network:
     @property
     def name(self) -> str:
         return name_of(self.id)
+
+    @property
+    def own_dns(self) -> tuple[str, ...]:
+        """DNS servers other than Azure's: the first one answers, the others only while it is silent."""
+        return () if self.dns_servers[:1] == (AZURE_DNS,) else self.dns_servers
 
     def subnet(self, name: str) -> Subnet | None:
         return next((row for row in self.subnets if row.name.lower() == name.lower()), None)
@@ -113,6 +121,8 @@ class Link:
     name: str
     network_id: str
     made: bool = False
+    # Whether public DNS is asked for what the zone does not have.
+    redirects: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,7 +143,10 @@ class Zone:
         return parse(self.id, "id").resource_group
 
     def linked(self, network_id: str) -> bool:
-        return any(key(link.network_id) == key(network_id) for link in self.links)
+        return self.link(network_id) is not None
+
+    def link(self, network_id: str) -> Link | None:
+        return next((link for link in self.links if key(link.network_id) == key(network_id)), None)
 
 
 @dataclass(frozen=True)
@@ -191,6 +204,8 @@ class Server:
     fqdn: str | None = None
     route: str | None = None
     virtual_network_id: str | None = None
+    # Its name leads to its address without a private DNS zone.
+    name_resolves: bool = False
 
     @property
     def access(self) -> str:
@@ -242,6 +257,8 @@ class Wishes:
     subnet_prefix: str | None = None
     runtime: RuntimeWish | None = None
     dns_forwarding: bool = False
+    # Networks reach each other by something that is no peering, such as a hub's firewall.
+    routed: bool = False
     public_address: str | None = None
 
 

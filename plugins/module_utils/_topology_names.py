@@ -6,18 +6,15 @@
 
 from __future__ import annotations
 
-from ._topology_facts import Facts, Network, Server, Zone, key, name_of
+from ._topology_facts import AZURE_DNS, Facts, Network, Server, Zone, key, name_of
 from ._topology_plan import LinkZone, Missing
 from ._topology_worker import Worker
-
-# Where Azure answers for its private DNS zones, in every virtual network.
-AZURE_DNS = "168.63.129.16"
 
 
 def resolver(facts: Facts, network: Network) -> Network:
     """The network whose links count: with DNS servers that forward to Azure, the one that they are in."""
     candidates = [network, *facts.networks.values()]
-    return next((row for address in network.dns_servers for row in candidates if row.holds(address)), network)
+    return next((row for address in network.own_dns for row in candidates if row.holds(address)), network)
 
 
 def _private_zones(facts: Facts, server: Server) -> list[Zone]:
@@ -33,13 +30,22 @@ def _knows(zone: Zone, server: Server) -> bool:
     return bool(found) and (not wanted or bool(set(found) & set(wanted)))
 
 
+def linked_zone(facts: Facts, network: Network, server: Server) -> Zone | None:
+    """The zone that a network asks for a server's private endpoint; it can have one of a name only."""
+    return next((zone for zone in _private_zones(facts, server) if zone.linked(network.id)), None)
+
+
 def resolves_privately(facts: Facts, network_id: str, server: Server) -> bool:
-    """Whether a server that is public as well is found by its private endpoint."""
+    """Whether a server that is public as well is looked for at its private endpoint, where it may not be found."""
     network = facts.network(network_id)
-    if not server.endpoints or (network.dns_servers and not facts.wishes.dns_forwarding):
+    # The public name leads on to the private one as soon as one endpoint is approved.
+    approved = server.endpoints and server.endpoints[0].status == "Approved"
+    if not approved or (network.own_dns and not facts.wishes.dns_forwarding):
         return False
     asked = resolver(facts, network)
-    return any(zone.linked(asked.id) and _knows(zone, server) for zone in _private_zones(facts, server))
+    zone = linked_zone(facts, asked, server)
+    link = zone.link(asked.id) if zone else None
+    return bool(zone and link and (zone.records.get(server.label.lower()) or not link.redirects))
 
 
 def needs_names(facts: Facts, worker: Worker) -> list[Server]:
@@ -47,7 +53,7 @@ def needs_names(facts: Facts, worker: Worker) -> list[Server]:
     if worker.network_id is None:
         return []
     network = facts.network(worker.network_id)
-    if network.dns_servers and not facts.wishes.dns_forwarding:
+    if network.own_dns and not facts.wishes.dns_forwarding:
         return []
     servers = [facts.source] if worker.kind == "target_server" else [facts.source, facts.target]
     return [row for row in servers if row.subnet_id or row.endpoints or _named(row)]
@@ -64,11 +70,11 @@ def names_lacking(facts: Facts, worker: Worker, server: Server, side: str, befor
     if worker.network_id is None:
         return []
     network = facts.network(worker.network_id)
-    if network.dns_servers and not facts.wishes.dns_forwarding:
+    if network.own_dns and not facts.wishes.dns_forwarding:
         return _custom(network, worker, server, side)
     asked = resolver(facts, network)
     if server.kind == "outside":
-        return _zone_of_host(facts, asked, server, side)
+        return _zone_of_host(facts, network, asked, server, side)
     if server.subnet_id:
         return _link(facts.zone(server.zone_id), asked, server, side) if server.zone_id else []
     return _endpoint_name(facts, asked, server, side, before)
@@ -95,17 +101,26 @@ def _link(zone: Zone, network: Network, server: Server, side: str) -> list[Missi
     return [Missing("private_dns_zone_link", side, message, (LinkZone(zone.id, network.id),))]
 
 
-def _zone_of_host(facts: Facts, network: Network, server: Server, side: str) -> list[Missing]:
-    """A name in a private zone has to be linked; what public DNS or other servers answer is not known here."""
+def _zone_of_host(facts: Facts, network: Network, asked: Network, server: Server, side: str) -> list[Missing]:
+    """A name in a private zone has to be linked; what the user's own DNS servers answer is not known here."""
     zones = [zone for zone in facts.zones.values() if server.host.lower().endswith(f".{zone.name}")]
-    if not zones or any(zone.linked(network.id) for zone in zones):
+    if server.name_resolves or not _named(server) or any(zone.linked(asked.id) for zone in zones):
         return []
-    return _link(zones[0], network, server, side)
+    if zones:
+        return _link(max(zones, key=lambda zone: len(zone.name)), asked, server, side)
+    if network.own_dns:
+        return []
+    message = (
+        f"{network.name} asks Azure's DNS, and no private DNS zone knows the name {server.host}: give the address in "
+        f"pgflex.{side}.host, link a private DNS zone with the name to {network.name}, or, when public DNS or a "
+        f"forwarding ruleset answers with the private address, set pgflex.{side}.name_resolves."
+    )
+    return [Missing("custom_dns", side, message)]
 
 
 def _endpoint_name(facts: Facts, network: Network, server: Server, side: str, before: list[Missing]) -> list[Missing]:
     zones = _private_zones(facts, server)
-    linked = next((zone for zone in zones if zone.linked(network.id)), None)
+    linked = linked_zone(facts, network, server)
     if linked:
         return [] if _knows(linked, server) else [_record(linked, server, side)]
     # A network can have one zone of a name only: the one that is to be linked for the other server, if there is one.
@@ -141,4 +156,9 @@ def _record(zone: Zone, server: Server, side: str) -> Missing:
         f"The private DNS zone {name_of(zone.id)} in {zone.group} {has}: add an A record{address}, or give the private "
         f"endpoint {server.endpoints[0].name} a DNS zone group for that zone."
     )
+    if server.access == "public":
+        message += (
+            f" Until then the name of {server.name} leads nowhere, unless the zone's link has the resolution policy "
+            "NxDomainRedirect, and so leads to the public address."
+        )
     return Missing("private_dns_record", side, message)

@@ -237,9 +237,11 @@ class Missing:
     message: str
     steps: tuple[Step, ...] = ()
 
-    def row(self) -> dict[str, Any]:
-        remedy = "apply" if self.steps else "by_hand"
-        return {"kind": self.kind, "side": self.side, "message": self.message, "remedy": remedy}
+    def told(self) -> dict[str, str]:
+        return {"kind": self.kind, "side": self.side, "message": self.message}
+
+    def row(self) -> dict[str, str]:
+        return {**self.told(), "remedy": "apply" if self.steps else "by_hand"}
 
 
 # In the order in which they can be made.

@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 
 from ._addresses import overlapping
 from ._ids import same
-from ._marks import PREFIX
+from ._marks import PREFIX, made_name
 from ._nsg import PORT, Side, denied_by
 from ._topology_facts import (
     Facts,
@@ -51,7 +52,7 @@ def lacking(way: Way, before: list[Missing]) -> list[Missing]:
         return []
     if server.kind == "outside" and not server.public:
         return [
-            *_route(way),
+            *_route(way, before),
             *_machine_security(way),
             *names_lacking(way.facts, worker, server, way.side, before),
         ]
@@ -60,7 +61,7 @@ def lacking(way: Way, before: list[Missing]) -> list[Missing]:
         return [*_outbound(way, Side(private=False)), *_public(way)]
     return [
         *_endpoint(way),
-        *_peering(way, endpoint_network(server) or server.endpoints[0].network_id),
+        *_peering(way, endpoint_network(server) or server.endpoints[0].network_id, before),
         *_security(way),
         *names_lacking(way.facts, worker, server, way.side, before),
     ]
@@ -82,12 +83,12 @@ def _endpoint(way: Way) -> list[Missing]:
 # Networks
 
 
-def _peering(way: Way, network_id: str) -> list[Missing]:
+def _peering(way: Way, network_id: str, before: list[Missing]) -> list[Missing]:
     if way.worker.network_id is None:
         message = f"{way.server.name} can only be reached from inside {name_of(network_id)}."
         return [way.lacks("route", message)]
     here, there = way.facts.network(way.worker.network_id), way.facts.network(network_id)
-    if same(here.id, there.id):
+    if same(here.id, there.id) or way.facts.wishes.routed:
         return []
     mine, theirs = here.peering(there.id), there.peering(here.id)
     if not (mine and theirs) and (blocks := overlapping(here.prefixes, there.prefixes)):
@@ -96,12 +97,40 @@ def _peering(way: Way, network_id: str) -> list[Missing]:
             "peer them: make a private endpoint of the server in the other network, or change an address space."
         )
         return [way.lacks("address_space", message)]
-    wrong = _wrong_with_peering(here, there)
+    clash = None if mine and theirs else _clash_with_peers(way, here, there, before)
+    if clash:
+        return [way.lacks("address_space", clash)]
+    wrong = wrong_with_peering(here, there)
     message = f"{wrong}: they have to be peered, both ways, for the migration to reach {way.server.name}."
     return [Missing("peering", way.side, message, (Peer(here.id, there.id),))] if wrong else []
 
 
-def _wrong_with_peering(here: Network, there: Network) -> str | None:
+def _clash_with_peers(way: Way, here: Network, there: Network, before: list[Missing]) -> str | None:
+    """Of the networks that one is peered with, Azure lets no two have addresses in common."""
+    for one, other in ((here, there), (there, here)):
+        for network_id, prefixes in _peers(way, one, before).items():
+            blocks = [] if same(network_id, other.id) else overlapping(other.prefixes, prefixes)
+            if blocks:
+                return (
+                    f"{other.name} ({blocks[0][0]}) and {name_of(network_id)} ({blocks[0][1]}), which {one.name} is or "
+                    f"has to be peered with, share addresses, so Azure would refuse to peer {one.name} with both: make "
+                    f"a private endpoint of {way.server.name} in another network, or change an address space."
+                )
+    return None
+
+
+def _peers(way: Way, network: Network, before: list[Missing]) -> dict[str, tuple[str, ...]]:
+    """The address spaces that a network is peered with, or has to be for the other server, by the networks' ids."""
+    found = {row.remote_id: row.remote_prefixes for row in network.peerings}
+    for step in (step for row in before for step in row.steps if isinstance(step, Peer)):
+        ends = step.network_id, step.remote_id
+        for near, far in (ends, ends[::-1]):
+            if same(near, network.id):
+                found[far] = way.facts.network(far).prefixes
+    return found
+
+
+def wrong_with_peering(here: Network, there: Network) -> str | None:
     sides = ((here, there, here.peering(there.id)), (there, here, there.peering(here.id)))
     absent = [(one.name, other.name) for one, other, peering in sides if peering is None]
     if len(absent) == 2:
@@ -116,13 +145,13 @@ def _wrong_with_peering(here: Network, there: Network) -> str | None:
     return None
 
 
-def _route(way: Way) -> list[Missing]:
+def _route(way: Way, before: list[Missing]) -> list[Missing]:
     """From a virtual network to a private server outside Azure."""
     server = way.server
     if way.worker.network_id is None:
         return []
     if server.virtual_network_id and server.route in (None, "peering"):
-        return _peering(way, server.virtual_network_id)
+        return _peering(way, server.virtual_network_id, before)
     network = way.facts.network(way.worker.network_id)
     # A stated VPN is believed: it may end in an appliance or a hub, which a gateway's subnet does not tell.
     gateway = network.subnet("GatewaySubnet") or any(
@@ -250,7 +279,9 @@ def _network_rule(way: Way, subnet_id: str, endpoint: bool) -> list[Missing]:
     found = []
     if not any(same(rule.subnet_id, subnet_id) for rule in server.network_rules):
         message = f"{server.name} has no virtual network rule for the subnet {subnet_words(subnet_id)}."
-        rule = AdmitSubnet(server.id, f"{PREFIX}{name_of(network_of(subnet_id))}-{name_of(subnet_id)}"[:80], subnet_id)
+        # Names of rules have letters, digits, hyphens and underscores only; those of networks may have dots.
+        name = re.sub(r"[^A-Za-z0-9_-]", "-", f"{name_of(network_of(subnet_id))}-{name_of(subnet_id)}")
+        rule = AdmitSubnet(server.id, made_name(name, subnet_id), subnet_id)
         found.append(Missing("virtual_network_rule", way.side, message, (rule,)))
     if not endpoint:
         message = (

@@ -23,7 +23,7 @@ from ._server import AzureServer, FlexibleServer, SingleServer
 from ._settings import FLEXIBLE, SINGLE
 from ._topology import Topology, reason, rights_lacking
 from ._topology_facts import Facts, Network, RuntimeWish, Server, Wishes, Zone, key, name_of, network_of
-from ._topology_names import needs_names
+from ._topology_names import linked_zone, needs_names, resolver
 from ._topology_worker import Worker, endpoint_network, place, runtime_zone_id, scopes
 
 T = TypeVar("T")
@@ -77,6 +77,7 @@ def wishes_of(params: Json, subscription_id: str) -> Wishes:
         subnet_prefix=_prefix(subnet.get("address_prefix"), "subnet.address_prefix"),
         runtime=runtime or None,
         dns_forwarding=params["dns_forwarding"],
+        routed=params["routed"],
         public_address=target["public_address"],
     )
 
@@ -127,6 +128,7 @@ def outside(source: Json) -> Server:
         fqdn=source["fqdn"],
         route=source["route"],
         virtual_network_id=_checked_id(source["virtual_network_id"], "source.virtual_network_id", VNET),
+        name_resolves=source["name_resolves"],
     )
 
 
@@ -253,16 +255,39 @@ class Survey:
         zones = {key(text): text for _server, ids in found for text in ids}
         needed = {key(text) for server, ids in found if server.access != "public" for text in ids}
         asks: list[Callable[[], Any]] = [partial(self.networks.group, text) for text in groups.values()]
-        asks += [partial(self._zone, facts, text, name in needed) for name, text in zones.items()]
+        asks += [partial(self._zone, facts, text, needed=name in needed) for name, text in zones.items()]
         if self.wishes.runtime and not facts.runtime:
             asks.append(partial(self._runtime_zone, facts, self.wishes.runtime))
         answers = _together(asks)
         known = [zone for zone in answers[len(groups) :] if zone]
-        return replace(
+        facts = replace(
             facts,
             groups={key(group.id): group for group in answers[: len(groups)]},
             zones={key(zone.id): zone for zone in known},
         )
+        return replace(facts, zones={**facts.zones, **self._namesakes(facts, worker)})
+
+    def _namesakes(self, facts: Facts, worker: Worker) -> dict[str, Zone]:
+        """Zones that the network asks instead of the endpoints' own: it can be linked to one of a name only."""
+        if worker.network_id is None:
+            return {}
+        asked = resolver(facts, facts.network(worker.network_id))
+        ends = [row for row in needs_names(facts, worker) if row.endpoints and not linked_zone(facts, asked, row)]
+        names = {row.privatelink for row in ends}
+        ids = [text for row in ends for text in (asked.id, row.endpoints[0].id)]
+        subscriptions = list(dict.fromkeys(parse(text, "id").subscription_id for text in ids))
+        found = each(partial(self._zones_named, names), subscriptions)
+        others = {key(text): text for texts in found for text in texts if key(text) not in facts.zones}
+        zones = each(partial(self._zone, facts, needed=False), others.values())
+        return {key(zone.id): zone for zone in zones if zone and zone.linked(asked.id)}
+
+    def _zones_named(self, names: set[str], subscription_id: str) -> list[str]:
+        try:
+            return self.networks.zones_like(subscription_id, names.__contains__)
+        except ModuleFailure as failure:
+            if failure.status != 403:
+                raise
+            return []
 
     def _zone_ids(self, facts: Facts, server: Server) -> list[str]:
         """The zones that a server's name is looked for in."""
@@ -276,7 +301,7 @@ class Survey:
             return list(end.zone_ids)
         return self.networks.zones_like(parse(end.id, "id").subscription_id, lambda name: name == server.privatelink)
 
-    def _zone(self, facts: Facts, zone_id: str, needed: bool) -> Zone | None:
+    def _zone(self, facts: Facts, zone_id: str, *, needed: bool) -> Zone | None:
         """A zone that only a public server is in is not needed: all who do not ask it find the public address."""
         servers = [server for server in (facts.source, facts.target) if server.endpoints]
         name = name_of(zone_id).lower()

@@ -74,6 +74,13 @@ options:
       fqdn:
         description: Name by which custom DNS servers of the migrating side's network know the source.
         type: str
+      name_resolves:
+        description:
+          - Says that the name O(source.host) of a private source outside leads to its address in the migrating side's
+            network although no private DNS zone there has it, because public DNS or a forwarding ruleset of an Azure
+            DNS Private Resolver answers. Otherwise such a name is reported.
+        type: bool
+        default: false
   target:
     description: The Flexible Server to migrate to.
     type: dict
@@ -157,6 +164,12 @@ options:
   dns_forwarding:
     description:
       - Says that custom DNS servers forward to Azure's 168.63.129.16, and so know the names in private DNS zones.
+    type: bool
+    default: false
+  routed:
+    description:
+      - Says that the virtual networks reach each other without a direct peering, such as through the firewall of a hub
+        or a Virtual WAN. Peerings are then no part of the plan, and RV(topology.unknown) says that it was stated.
     type: bool
     default: false
   principal_id:
@@ -378,6 +391,28 @@ topology:
           type: str
           returned: success
           sample: apply
+    unknown:
+      description:
+        - What the migration depends on besides, and Azure can not tell, such as the firewall of a source outside or a
+          route that was stated. It shows when the service connects.
+      type: list
+      elements: dict
+      returned: success
+      contains:
+        kind:
+          description: V(source_firewall), V(route) or V(custom_dns).
+          type: str
+          returned: success
+          sample: source_firewall
+        side:
+          description: Which server it is about, V(source) or V(target).
+          type: str
+          returned: success
+          sample: source
+        message:
+          description: What is not known, or was stated.
+          type: str
+          returned: success
     plan:
       description: What the missing pieces amount to, each list in the shape of a module's options.
       type: dict
@@ -489,6 +524,7 @@ SOURCE = {
     "route": {"type": "str", "choices": ["vpn", "expressroute", "peering", "none"]},
     "virtual_network_id": TEXT,
     "fqdn": TEXT,
+    "name_resolves": {"type": "bool", "default": False},
 }
 TARGET = {"subscription_id": TEXT, "resource_group": NEEDED, "name": NEEDED, "fqdn": TEXT, "public_address": TEXT}
 SUBNET = {"name": {"type": "str", "default": "pgflex-migration"}, "address_prefix": TEXT}
@@ -513,6 +549,7 @@ SPEC = AZURE.merge(
             "runtime_server_id": TEXT,
             "runtime_server": {"type": "dict", "options": RUNTIME},
             "dns_forwarding": {"type": "bool", "default": False},
+            "routed": {"type": "bool", "default": False},
             "principal_id": TEXT,
             "new_application": {"type": "bool", "default": False},
         },

@@ -51,6 +51,8 @@ def handle(service: Service, method: str, path: str, body: Any) -> Answer:
                 return 201, {"address": seed_networks.add_dns_server(lab, given).address}
             case "POST", "routes":
                 return 200, server_view(lab, seed.set_routes(lab, given))
+            case "POST", "own_rules":
+                return 200, server_view(lab, seed.set_own_rules(lab, given))
             case "POST", "sql":
                 return 200, {"done": seed.run_sql(lab, given)}
             case "POST", "arm":

@@ -230,13 +230,27 @@ def _flexible(lab: Lab, item: dict[str, Any], scope: Scope) -> Resource:
     return server
 
 
-def set_routes(lab: Lab, item: dict[str, Any]) -> Resource:
-    """From now on these networks have a VPN or ExpressRoute to the server of that name, and no others."""
+def _own(lab: Lab, item: dict[str, Any]) -> Resource:
     server = lab.servers.named(str(item.get("server")))
     if server is None or server.type != ONPREMISES_TYPE:
         raise InvalidSeed(f"there is no server {item.get('server')} of one's own")
-    scope = Scope(lab, item, item)
+    return server
+
+
+def set_routes(lab: Lab, item: dict[str, Any]) -> Resource:
+    """From now on these networks have a VPN or ExpressRoute to the server of that name, and no others."""
+    server, scope = _own(lab, item), Scope(lab, item, item)
     server.properties["routes"] = [str(scope.id(network, VNET)) for network in item.get("networks") or []]
+    return server
+
+
+def set_own_rules(lab: Lab, item: dict[str, Any]) -> Resource:
+    """From now on the server's firewall and pg_hba.conf, which are one to the lab, admit these addresses only."""
+    server = _own(lab, item)
+    for rule in lab.rules.of(server):
+        lab.store.delete(rule.id)
+    for name, addresses in (item.get("firewall_rules") or {}).items():
+        lab.rules.add(server, name, str(addresses[0]), str(addresses[-1]))
     return server
 
 

@@ -65,7 +65,9 @@ class Names:
 
     def _own_dns(self, network: ResourceId) -> list[str]:
         found = self._lab.store.get(network)
-        return list(section(found.properties, "dhcpOptions").get("dnsServers") or []) if found else []
+        servers = list(section(found.properties, "dhcpOptions").get("dnsServers") or []) if found else []
+        # The first one answers; the others are asked when it is silent only.
+        return [] if servers[:1] == [AZURE_DNS] else servers
 
     def _literal(self, server: Resource, address: str) -> Found:
         """An address needs no resolving. The cluster's own one stands for whichever the server has."""

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from ansible_collections.pgflex.migrate.plugins.module_utils._topology import Topology, reason
 from ansible_collections.pgflex.migrate.plugins.module_utils._topology_facts import (
+    AZURE_DNS,
     Facts,
     FirewallRule,
+    Peering,
     key,
 )
 
@@ -174,6 +176,9 @@ CASES = [
         "",
         both(with_network(VNET1, **DNS), wishing(dns_forwarding=True)),
     ),
+    Case("Azure's DNS by its address", same_vnet, "", with_network(VNET1, dns_servers=(AZURE_DNS,))),
+    Case("Azure's DNS first", same_vnet, "", with_network(VNET1, dns_servers=(AZURE_DNS, "10.1.5.4"))),
+    Case("Azure's DNS last", same_vnet, "custom_dns", with_network(VNET1, dns_servers=("10.1.5.4", AZURE_DNS))),
     # Two networks
     Case("peering", different_vnets, "peering", unpeered(VNET1, VNET2), "peerings"),
     Case("peering, classic", classic(different_vnets), "peering", unpeered(VNET1, VNET2), "peerings"),
@@ -189,6 +194,22 @@ CASES = [
         different_vnets,
         "address_space",
         both(unpeered(VNET1, VNET2), with_network(VNET1, prefixes=("10.0.0.0/8",))),
+    ),
+    Case(
+        "a network of the hub's that overlaps the target's",
+        different_vnets,
+        "address_space",
+        both(
+            unpeered(VNET1, VNET2),
+            with_network(VNET1, peerings=(Peering("hub", VNET3, remote_prefixes=("10.2.128.0/17",)),)),
+        ),
+    ),
+    Case("routed by a hub", different_vnets, "", both(unpeered(VNET1, VNET2), wishing(routed=True))),
+    Case(
+        "routed by a hub, overlapping",
+        different_vnets,
+        "",
+        both(unpeered(VNET1, VNET2), wishing(routed=True), with_network(VNET1, prefixes=("10.0.0.0/8",))),
     ),
     Case(
         "link, current",
@@ -328,6 +349,19 @@ CASES = [
         ),
         "subnets private_dns_zone_links peerings",
     ),
+    Case(
+        "source's and target's networks overlap",
+        classic(third_vnet),
+        "peering address_space",
+        both(unpeered(VNET3, VNET1), unpeered(VNET3, VNET2), with_network(VNET2, prefixes=("10.1.0.0/16",))),
+        "peerings",
+    ),
+    Case(
+        "the target's network overlaps the one that is peered",
+        third_vnet,
+        "address_space",
+        both(unpeered(VNET3, VNET2), with_network(VNET2, prefixes=("10.1.128.0/17",))),
+    ),
     Case("subnet that is not there", classic(third_vnet), "subnet", wishing(subnet_id=f"{VNET3}/subnets/none")),
     Case(
         "subnet of Flexible Servers",
@@ -437,6 +471,14 @@ CASES = [
                 facts, zones={**facts.zones, "corp": zone(f"{NETWORK}/privateDnsZones/corp.example")}
             ),
         ),
+    ),
+    Case("a name that nothing knows", onprem_vpn, "custom_dns", with_source(host="db.corp.example")),
+    Case("a name in public DNS", onprem_vpn, "", with_source(host="db.corp.example", name_resolves=True)),
+    Case(
+        "a name that own DNS servers may know",
+        onprem_vpn,
+        "",
+        both(with_source(host="db.corp.example"), with_network(VNET2, **DNS), wishing(dns_forwarding=True)),
     ),
     Case(
         "denied out to the Internet",

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from ansible_collections.pgflex.migrate.plugins.module_utils._marks import made_name
+from ansible_collections.pgflex.migrate.plugins.module_utils._networks import subnet_of
 from ansible_collections.pgflex.migrate.plugins.module_utils._nsg import Side, denied_by
 from ansible_collections.pgflex.migrate.plugins.module_utils._topology import TITLES, reason, rights_lacking
 from ansible_collections.pgflex.migrate.plugins.module_utils._topology_facts import (
     DELEGATION,
+    Facts,
     FirewallRule,
     NetworkRule,
     SecurityGroup,
@@ -43,6 +47,7 @@ from .topology_worlds import (
     different_vnets,
     guarded,
     network,
+    onprem_public_to_private,
     onprem_vpn,
     private_to_public,
     public_access,
@@ -111,7 +116,7 @@ def test_a_subnet_that_gets_an_endpoint_keeps_its_delegation() -> None:
         {
             **WHERE,
             "server_name": "shop-old",
-            "rules": [{"name": "pgflex-vnet2-targetsubnet", "subnet_id": TARGET_SUBNET}],
+            "rules": [{"name": made_name("vnet2-targetsubnet", TARGET_SUBNET), "subnet_id": TARGET_SUBNET}],
         }
     ]
     assert plan["words"] == [
@@ -318,6 +323,70 @@ def test_two_zones_of_one_name_can_not_both_be_linked() -> None:
         ("private_dns_zone_link", "target"),
     ]
     assert unlinked.row()["plan"]["private_dns_zone_links"] == [{"zone_id": LINK_ZONE, "virtual_network_ids": [VNET2]}]
+
+
+def rule_name(vnet: str) -> str:
+    """Of the rule for a network's subnet `default`, where a public source and a private target meet."""
+    here = f"{vnet}/subnets/default"
+    facts = Facts(
+        replace(CLASSIC, subnet_id=here),
+        public_access().source,
+        service_endpoint().target,
+        networks={key(vnet): network(vnet, 2, subnet(here, "10.2.7.0/24", service_endpoints=(SQL,)))},
+        zones={key(TARGET_ZONE): zone(TARGET_ZONE, vnet)},
+    )
+    facts = with_source(firewall=())(facts)
+    facts = with_target(subnet_id=f"{vnet}/subnets/target")(facts)
+    (row,) = plan_of(facts)["virtual_network_rules"]
+    return str(row["rules"][0]["name"])
+
+
+def test_rules_for_subnets_of_one_name_have_names_of_their_own_that_azure_takes() -> None:
+    names = {rule_name(text) for text in (VNET2, VNET2.replace("shop-rg", "hub-rg"), f"{NETWORK}/virtualNetworks/a.b")}
+    assert len(names) == 3
+    for name in names:
+        assert re.fullmatch(r"pgflex-[A-Za-z0-9_-]{1,73}", name), name
+
+
+def test_a_subnet_counts_what_a_service_keeps_in_it() -> None:
+    links = [{"name": f"link-{number}"} for number in range(11)]
+    full = subnet_of(
+        {"id": TARGET_SUBNET, "properties": {"addressPrefix": "10.2.9.0/28", "serviceAssociationLinks": links}}
+    )
+    assert full.free == 0
+
+
+def test_a_public_server_is_not_found_in_a_linked_zone_without_its_record() -> None:
+    facts = with_zone(LINK_ZONE, records={})(with_source(public=True)(different_vnets()))
+    (row,) = reason(facts).missing
+    assert (row.kind, row.side, row.steps) == ("private_dns_record", "source", ())
+    assert "NxDomainRedirect" in row.message and "has no record shop-old" in row.message
+    links = tuple(replace(link, redirects=True) for link in facts.zone(LINK_ZONE).links)
+    public = ["virtual_network_rule", "service_endpoint"]
+    assert [row.kind for row in reason(with_zone(LINK_ZONE, links=links)(facts)).missing] == public
+    # Its public name leads to no private one before the endpoint is approved.
+    assert [row.kind for row in reason(source_end(status="Pending")(facts)).missing] == public
+
+
+def test_a_zone_of_the_same_name_elsewhere_is_the_one_that_is_asked() -> None:
+    facts = without_link(LINK_ZONE, VNET2)(with_source(public=True)(different_vnets()))
+    elsewhere = zone(OTHER_LINK_ZONE, VNET2)
+    facts = replace(facts, zones={**facts.zones, key(elsewhere.id): elsewhere})
+    (row,) = reason(facts).missing
+    assert row.kind == "private_dns_record" and "in hub-rg has no record shop-old" in row.message
+
+
+def test_what_azure_does_not_tell_is_said() -> None:
+    (row,) = reason(onprem_public_to_private()).row()["unknown"]
+    assert (row["kind"], row["side"]) == ("source_firewall", "source")
+    assert "pg_hba.conf of 192.168.7.4" in row["message"]
+    told = reason(with_source(host="db.corp.example", name_resolves=True)(onprem_vpn())).row()["unknown"]
+    assert [row["kind"] for row in told] == ["route", "custom_dns", "source_firewall"]
+    assert "targetsubnet of vnet2 (10.2.1.0/24)" in told[2]["message"]
+    routed = both(wishing(routed=True), unpeered(VNET1, VNET2))(different_vnets())
+    (row,) = reason(routed).row()["unknown"]
+    assert (row["kind"], row["side"]) == ("route", "source") and "pgflex.network.routed" in row["message"]
+    assert reason(wishing(routed=True)(different_vnets())).row()["unknown"] == []
 
 
 def test_a_public_server_whose_name_leads_to_its_endpoint_is_reached_there() -> None:

@@ -55,7 +55,7 @@ def subnet(subnet_id: str, prefix: str, **more: Any) -> Subnet:
 
 
 def network(network_id: str, number: int, *subnets: Subnet, peers: tuple[str, ...] = (), **more: Any) -> Network:
-    peerings = tuple(Peering(f"to-{name_of(peer)}", peer) for peer in peers)
+    peerings = tuple(Peering(f"to-{name_of(peer)}", peer, remote_prefixes=(f"10.{peer[-1]}.0.0/16",)) for peer in peers)
     return Network(network_id, (f"10.{number}.0.0/16",), "westeurope", subnets=subnets, peerings=peerings, **more)
 
 
@@ -403,7 +403,7 @@ def applied(facts: Facts, plan: dict[str, Any]) -> Facts:
         for one, other in (ends, ends[::-1]):
             facts = without_peering(one, other)(facts)
             home = facts.network(one)
-            made_peering = Peering(f"pgflex-{name_of(other)}", other)
+            made_peering = Peering(f"pgflex-{name_of(other)}", other, remote_prefixes=facts.network(other).prefixes)
             facts = put_network(facts, replace(home, peerings=(*home.peerings, made_peering)))
     for row in plan["virtual_network_rules"]:
         assert row["server_name"] == "shop-old"

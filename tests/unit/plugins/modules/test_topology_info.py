@@ -19,6 +19,7 @@ END = f"{NETWORK}/privateEndpoints/shop-old-end"
 DOMAIN = "postgres.database.azure.com"
 LINK_ZONE = f"{NETWORK}/privateDnsZones/privatelink.{DOMAIN}"
 TARGET_ZONE = f"{NETWORK}/privateDnsZones/shop-new.private.{DOMAIN}"
+ZONES = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Network/privateDnsZones"
 PERMISSIONS = "providers/Microsoft.Authorization/permissions"
 ASSIGNMENTS = "providers/Microsoft.Authorization/roleAssignments"
 OWNER = {"value": [{"actions": ["*"], "notActions": []}]}
@@ -165,6 +166,7 @@ def test_two_networks_in_eight_requests(run_module: Any, arm: Any, args: Any) ->
 
 def test_what_is_missing_is_planned_when_the_caller_may_do_it(run_module: Any, arm: Any, args: Any) -> None:
     two_networks(arm, peered=False, linked=[VNET1])
+    arm.expect("GET", ZONES, json={"value": [{"id": LINK_ZONE, "name": f"privatelink.{DOMAIN}"}]})
     for scope in (VNET1, VNET2, LINK_ZONE):
         arm.expect("GET", permissions(scope), json=OWNER)
     topology = run_module(MODULE, args)["topology"]
@@ -175,7 +177,7 @@ def test_what_is_missing_is_planned_when_the_caller_may_do_it(run_module: Any, a
     assert topology["plan"]["peerings"] == [{"virtual_network_id": VNET2, "remote_virtual_network_id": VNET1}]
     assert topology["plan"]["private_dns_zone_links"] == [{"zone_id": LINK_ZONE, "virtual_network_ids": [VNET2]}]
     assert not topology["reaches_source"] and topology["reaches_target"]
-    assert len(arm.requests) == 11
+    assert len(arm.requests) == 12
 
 
 @pytest.mark.parametrize("answer", [{"json": READER}, {"status": 403, "json": error("AuthorizationFailed")}])
@@ -253,9 +255,38 @@ def test_an_endpoint_without_a_zone_group_is_looked_for(run_module: Any, arm: An
     arm.expected = [step for step in arm.expected if not step.path.endswith("/privateDnsZoneGroups")]
     arm.expect("GET", f"{END}/privateDnsZoneGroups", json=zone_groups())
     zones = [{"id": LINK_ZONE, "name": f"privatelink.{DOMAIN}"}, {"id": f"{LINK_ZONE}x", "name": "another.example"}]
-    path = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Network/privateDnsZones"
-    arm.expect("GET", path, json={"value": zones})
+    arm.expect("GET", ZONES, json={"value": zones})
     assert run_module(MODULE, args)["topology"]["missing"] == []
+
+
+@pytest.mark.parametrize("policy", ["Default", "NxDomainRedirect"])
+def test_a_public_source_is_asked_of_another_groups_zone(run_module: Any, arm: Any, args: Any, policy: str) -> None:
+    two_networks(arm, linked=[VNET1])
+    arm.expected = [step for step in arm.expected if step.path != SOURCE]
+    arm.expect("GET", SOURCE, json=single("Enabled"))
+    rule = {"name": "all", "properties": {"startIpAddress": "0.0.0.0", "endIpAddress": "0.0.0.0"}}
+    arm.expect("GET", f"{SOURCE}/firewallRules", json={"value": [rule]})
+    arm.expect("GET", f"{SOURCE}/virtualNetworkRules", json={"value": []})
+    other = LINK_ZONE.replace("shop-rg", "hub-rg")
+    arm.expect(
+        "GET", ZONES, json={"value": [{"id": text, "name": f"privatelink.{DOMAIN}"} for text in (LINK_ZONE, other)]}
+    )
+    (link,) = links(VNET2)["value"]
+    link["properties"]["resolutionPolicy"] = policy
+    arm.expect("GET", f"{other}/virtualNetworkLinks", json={"value": [link]})
+    arm.expect("GET", f"{other}/A/shop-old", status=404, json=error("ResourceNotFound"))
+    missing = run_module(MODULE, args)["topology"]["missing"]
+    assert [row["kind"] for row in missing] == ["private_dns_record"] * (policy == "Default")
+    assert all("in hub-rg has no record shop-old" in row["message"] for row in missing)
+
+
+def test_zones_that_may_not_be_listed_are_done_without(run_module: Any, arm: Any, args: Any) -> None:
+    two_networks(arm, linked=[VNET1])
+    arm.expect("GET", ZONES, status=403, json=error("AuthorizationFailed"))
+    for scope in (VNET2, LINK_ZONE):
+        arm.expect("GET", permissions(scope), json=OWNER)
+    (row,) = run_module(MODULE, args)["topology"]["missing"]
+    assert (row["kind"], row["remedy"]) == ("private_dns_zone_link", "apply")
 
 
 def test_an_endpoint_of_somebody_else_is_no_way(run_module: Any, arm: Any, args: Any) -> None:
@@ -353,8 +384,7 @@ def test_a_source_outside_with_a_name_of_a_private_zone(run_module: Any, arm: An
     far = subnet("targetsubnet", "10.2.1.0/24", **DELEGATED)
     arm.expect("GET", VNET2, json=network(VNET2, "10.2.0.0/16", far))
     corp = f"{NETWORK}/privateDnsZones/corp.example"
-    path = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Network/privateDnsZones"
-    arm.expect("GET", path, json={"value": [{"id": corp, "name": "corp.example"}]})
+    arm.expect("GET", ZONES, json={"value": [{"id": corp, "name": "corp.example"}]})
     arm.expect("GET", f"{corp}/virtualNetworkLinks", json=links())
     for scope in (VNET2, corp):
         arm.expect("GET", permissions(scope), json=OWNER)
