@@ -10,6 +10,8 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils._fleet_plan import fleet_plan, fleet_summary
+from ..module_utils._task_failure import failure_of
+from ..plugin_utils.hostvars import look
 from ..plugin_utils.plain import plain
 from ..plugin_utils.settings_spec import settings_problems
 
@@ -37,12 +39,13 @@ def _facts(host: str, hostvars: Any, alive: Any) -> dict[str, Any]:
     """What `fleet_summary` takes, of one host; `alive` are those that have not failed."""
     known = hostvars[host]
     result = plain(known.get("migrate_result")) or {}
+    failure = failure_of(known, look) if host not in alive else {}
     return {
         "failed": host not in alive,
         "phase": plain(known.get("fleet_phase")),
         "later": plain(known.get("fleet_later")),
         "outcome": result.get("outcome"),
-        "message": result.get("message"),
+        "message": failure.get("message") or result.get("message"),
     }
 
 

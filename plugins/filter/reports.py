@@ -7,29 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible.errors import AnsibleError
-from jinja2 import Undefined
-from jinja2.exceptions import TemplateError
-
 from ..module_utils._report_gather import reports
+from ..plugin_utils.hostvars import look
 from ..plugin_utils.plain import plain
 
 
-def _look(known: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    """A value of a host's variables; None where it is not there, or where its template can not be evaluated."""
-    value: Any = known
-    try:
-        for name in path:
-            if not isinstance(value, Mapping) or name not in value:
-                return None
-            value = value[name]
-        return None if isinstance(value, Undefined) else plain(value)
-    except (AnsibleError, TemplateError):
-        return None
-
-
 def _reports(hostvars: Mapping[str, Any], hosts: Any, failed: Any, files: Any = None) -> list[dict[str, Any]]:
-    return reports(hostvars, plain(hosts), plain(failed), plain(files or {}), _look)
+    return reports(hostvars, plain(hosts), plain(failed), plain(files or {}), look)
 
 
 class FilterModule:

@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ._report_row import row_of
+from ._task_failure import Look, failure_of
 
 FORMATS = ("html", "json", "csv")
 # What it is called among the facts of a report, and where a role left it.
@@ -40,9 +41,6 @@ GIVEN = (
     *((side, key) for side in ("source", "target") for key in ("name", "host", "type", "resource_group")),
     *((key,) for key in ("databases", "mode", "option", "generation", "engine", "migration_name")),
 )
-
-# Looks a value up in a host's variables by a path; None where there is none.
-Look = Callable[[Mapping[str, Any], tuple[str, ...]], Any]
 
 
 def reports(
@@ -83,7 +81,7 @@ def facts_of(known: Mapping[str, Any], look: Look, *, stopped: bool) -> dict[str
     facts["secrets"] = [str(secret) for path in SECRETS if (secret := look(known, path))]
     facts["settings"] = facts["settings"] or _given(known, look)
     if stopped and not facts["failure"]:
-        facts["failure"] = {"message": _reason(facts)}
+        facts["failure"] = failure_of(known, look) or {"message": _reason(facts)}
     return facts
 
 
@@ -99,7 +97,7 @@ def _given(known: Mapping[str, Any], look: Look) -> dict[str, Any]:
 
 
 def _reason(facts: dict[str, Any]) -> str:
-    """Why a host that is not in the play any more may have stopped, where no rescue noted it."""
+    """Why a host that is not in the play any more may have stopped, where no task has kept it."""
     found = [
         item["message"] for item in (facts["preflight"] or {}).get("findings") or [] if item["severity"] == "blocks"
     ]

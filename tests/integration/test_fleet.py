@@ -166,6 +166,7 @@ def test_a_fleet_of_24_killed_twice(lab: Running, player: Player) -> None:
             with built[name].target.connect(database) as connection:
                 assert connection.execute("SELECT count(*), sum(n) FROM line").fetchone() == (500, 125250), name
     assert "603409" in output
+    assert "see the error of its task above" not in output
     assert '"Round 1: ' in output and '"Round 2: ' in output
     player.writes()
     again = Run(player, {name: row for name, row in hosts.items() if not name.startswith("fails-")}).end()

@@ -23,11 +23,12 @@ def test_one_that_fails_stops_nobody_else(three: dict[str, Pair], player: Player
         "classic": three["classic"].host(mode="online", generation="classic", report_file=str(report)),
         "broken": three["broken"].host(mode="offline", report_file=str(report)),
     }
+    hosts["gone"] = {**hosts["broken"], "source": {**hosts["broken"]["source"], "name": "nobody"}}
     with three["broken"].source.connect("shop") as connection:
         connection.execute("CREATE COLLATION german (provider = libc, locale = 'C')")
     done = player.play("public_access", hosts)
     assert done.code == 2, done.output
-    assert [done.recap(name)["failed"] for name in hosts] == [0, 0, 1]
+    assert [done.recap(name)["failed"] for name in hosts] == [0, 0, 1, 1]
     for name in ("online", "classic"):
         with three[name].target.connect("shop") as connection:
             assert connection.execute("SELECT count(*) FROM customer").fetchone() == (5000,)
@@ -36,10 +37,12 @@ def test_one_that_fails_stops_nobody_else(three: dict[str, Pair], player: Player
         "online": "succeeded",
         "classic": "succeeded",
         "broken": "failed",
+        "gone": "",
     }
+    assert rows["gone"]["problem"] == "There is no server nobody in shop-rg: check pgflex.source."
     assert "german" in rows["broken"]["problem"]
     # The classic host's application is gone; the broken host had no part in it.
     assert "Delete it" in done.output
     again = player.play("public_access", hosts)
     assert again.code == 2
-    assert [again.recap(name)["changed"] for name in hosts] == [0, 0, 0]
+    assert [again.recap(name)["changed"] for name in hosts] == [0, 0, 0, 0]

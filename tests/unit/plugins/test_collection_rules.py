@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.pgflex.migrate.plugins.module_utils._task_failure import SHARED
 
 ROOT = Path(__file__).parents[3]
 PLUGINS = ROOT / "plugins"
 WAIT_FILE = PLUGINS / "module_utils" / "_wait.py"
+CHECKS = ("ansible.builtin.assert", "ansible.builtin.fail")
 TEXTS = ("DOCUMENTATION", "EXAMPLES", "RETURN")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -255,6 +257,28 @@ def test_every_role_has_argument_specs_and_readme() -> None:
         for role in roles()
         for wanted in ("meta/argument_specs.yml", "README.md")
         if not (role / wanted).exists()
+    )
+
+
+def can_fail(tasks: Any) -> Iterator[dict[str, Any]]:
+    """Tasks that run a module of the collection or check something, in blocks too."""
+    for task in tasks or []:
+        for part in ("block", "rescue", "always"):
+            yield from can_fail(task.get(part))
+        if any(name.startswith("pgflex.migrate.") or name in CHECKS for name in task):
+            yield task
+
+
+def test_tasks_of_roles_keep_why_they_fail() -> None:
+    """What a host that fails had registered is what report and fleet say of it."""
+    none(
+        at(path, text=f"{task['name']}: registers {task.get('register', 'nothing')}")
+        for role in roles()
+        for path in sorted((role / "tasks").glob("*.yml"))
+        for task in can_fail(yaml.safe_load(path.read_text(encoding="utf-8")))
+        if role.name != "report"
+        and not str(task.get("register", "")).startswith("__")
+        and task.get("register") not in SHARED
     )
 
 

@@ -69,6 +69,18 @@ def test_the_facts_of_a_host_are_gathered() -> None:
     assert FILTERS["fleet_summary"]({Tagged("shop"): UserDict(found)}) == {"shop": "FAILED while migrating: No space."}
 
 
+def test_a_host_that_stopped_says_why() -> None:
+    items = [{"failed": False, "msg": "Fine."}, {"failed": True, "msg": "No rights.", "failure": {"hint": "Ask."}}]
+    fine = {"failed": False, "msg": "Fine."}
+    known = {"__settings_target": fine, "__network_done": {"failed": True, "msg": "One failed.", "results": items}}
+    assert facts(known, alive=[])["message"] == "No rights."
+    assert facts(known)["message"] is None
+    gone = {"__settings_done": {"failed": True, "msg": "There is no server x: check pgflex.source."}}
+    summary = FILTERS["fleet_summary"]({"shop": facts({**gone, "fleet_phase": "looking at its servers"}, alive=[])})
+    assert summary["shop"] == "FAILED while looking at its servers: There is no server x: check pgflex.source."
+    assert facts({"__own": {"failed": True}, "own": {"failed": True, "msg": "Not ours."}}, alive=[])["message"] is None
+
+
 @pytest.mark.parametrize("result", [{}, None, ""])
 def test_a_result_that_is_empty_says_nothing(result: Any) -> None:
     assert facts({"migrate_result": result})["outcome"] is None

@@ -193,6 +193,9 @@ def test_a_host_that_stopped_says_what_its_roles_had_found() -> None:
     known = {"pgflex": given(report_file="/r.json"), "network_topology": {"missing": missing}}
     (report,) = reports({"a": known}, ["a"], ["a"], {}, look)
     assert report["hosts"][0]["problem"] == "vnet1 has no gateway."
+    failure = {"failed": True, "msg": "There is no server x. Check it.", "failure": {"hint": "Check it."}}
+    (report,) = reports({"a": {**known, "__settings_source": failure}}, ["a"], ["a"], {}, look)
+    assert (report["hosts"][0]["problem"], report["hosts"][0]["remedy"]) == ("There is no server x.", "Check it.")
 
 
 def test_no_secret_is_in_any_text() -> None:
