@@ -29,7 +29,7 @@ GUARDED = (
 
 
 def _own(catalog: str, alias: str) -> str:
-    """That an object was made by a user: no part of an extension, nor of another object, as a range type's casts are."""
+    """That a user made an object: it is no part of an extension, nor of another object, as a range type's casts are."""
     return (
         f"{alias}.oid >= 16384 AND NOT EXISTS (SELECT 1 FROM pg_depend x WHERE x.classid = '{catalog}'::regclass "
         f"AND x.objid = {alias}.oid AND x.deptype IN ('e', 'i'))"

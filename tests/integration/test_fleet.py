@@ -137,7 +137,7 @@ class Run:
 
     def kill_when(self, pattern: str) -> None:
         """Kills it, with all its workers, as soon as it has printed that."""
-        until = time.monotonic() + 300
+        until = time.monotonic() + 1800
         while not re.search(pattern, self.output.read_text()):
             assert self.process.poll() is None, self.output.read_text()
             assert time.monotonic() < until, self.output.read_text()
@@ -146,7 +146,7 @@ class Run:
         self.process.wait()
 
     def end(self) -> str:
-        self.process.wait(timeout=600)
+        self.process.wait(timeout=1800)
         return self.output.read_text()
 
 
