@@ -229,9 +229,9 @@ def machine(host: str) -> Callable[[World], None]:
     return build
 
 
-def own_dns(world: World, at: str = "10.2.9.9", **dns: Any) -> None:
+def own_dns(world: World, at: str = "10.2.9.9", first: tuple[str, ...] = (), **dns: Any) -> None:
     body = call(world.lab, "GET", network("b")).body
-    body["properties"]["dhcpOptions"] = {"dnsServers": [at]}
+    body["properties"]["dhcpOptions"] = {"dnsServers": [*first, at]}
     call(world.lab, "PUT", network("b"), body)
     if dns:
         add_dns_server(world.lab, {"address": at, **dns})

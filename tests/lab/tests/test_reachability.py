@@ -332,6 +332,7 @@ TABLE: dict[str, tuple[Change, Change | None, str | None]] = {
     "machine, inbound denied": (machine(HOST), wall("vm/ends", IN), "rule 'in'"),
     # custom DNS
     "custom DNS, silent": (custom(), None, "DNS server 10.2.9.9 of virtual network 'b' does not answer"),
+    "custom DNS, after Azure's": (custom(first=("168.63.129.16",)), None, None),
     "custom DNS, forwarding": (custom(forwards=True), None, None),
     "custom DNS, forwarding, unlinked": (custom(forwards=True), gone(link(LINKED, "b")), "is not linked to"),
     "custom DNS, ignorant": (custom(forwards=False), None, "does not forward to Azure's 168.63.129.16"),
