@@ -111,9 +111,10 @@ def _zone_of_host(facts: Facts, network: Network, asked: Network, server: Server
     if network.own_dns:
         return []
     message = (
-        f"{network.name} asks Azure's DNS, and no private DNS zone knows the name {server.host}: give the address in "
-        f"pgflex.{side}.host, link a private DNS zone with the name to {network.name}, or, when public DNS or a "
-        f"forwarding ruleset answers with the private address, set pgflex.{side}.name_resolves."
+        f"{network.name} asks Azure's DNS, and no private DNS zone of the subscription knows the name {server.host}: "
+        f"give the address in pgflex.{side}.host, link a private DNS zone with the name to {network.name}, or, when "
+        "public DNS, a forwarding ruleset or a zone of another subscription answers with the private address, set "
+        f"pgflex.{side}.name_resolves."
     )
     return [Missing("custom_dns", side, message)]
 

@@ -77,8 +77,8 @@ options:
       name_resolves:
         description:
           - Says that the name O(source.host) of a private source outside leads to its address in the migrating side's
-            network although no private DNS zone there has it, because public DNS or a forwarding ruleset of an Azure
-            DNS Private Resolver answers. Otherwise such a name is reported.
+            network although no private DNS zone of the subscription has it, because public DNS, a forwarding ruleset of
+            an Azure DNS Private Resolver or a zone of another subscription answers. Otherwise such a name is reported.
         type: bool
         default: false
   target:
