@@ -92,13 +92,17 @@ class Table:
         return self.identity == "n" or (self.identity == "d" and not self.has_key)
 
 
+# An index that is gone identifies no rows, nor does a key that may be violated until the commit.
 TABLES = f"""
 SELECT c.oid::bigint, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text,
        CASE WHEN c.relkind = 'r' THEN pg_table_size(c.oid) ELSE 0 END,
        CASE WHEN c.relkind = 'r' THEN pg_relation_size(c.oid) / current_setting('block_size')::int ELSE 0 END,
        has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'),
-       row_security_active(c.oid), pg_has_role(c.relowner, 'USAGE'), c.relreplident::text,
-       EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary),
+       row_security_active(c.oid), pg_has_role(c.relowner, 'USAGE'),
+       CASE WHEN c.relreplident = 'i' AND NOT EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid
+                 AND i.indisreplident AND i.indisvalid) THEN 'n' ELSE c.relreplident::text END,
+       EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate
+                  AND i.indisvalid),
        (SELECT x.relname::text FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
          WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid
            AND i.indpred IS NULL AND i.indexprs IS NULL

@@ -22,11 +22,12 @@ BLOATED = 0.2
 INTEGERS = "('int2'::regtype, 'int4'::regtype, 'int8'::regtype)"
 RELATION = "format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
 
-# A deferrable key identifies no rows for replication, nor does one of an index that is not valid.
+# A deferrable key identifies no rows for replication, nor does an index that is not valid, or gone.
 NO_IDENTITY = f"""
 SELECT {RELATION}
  WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND {USER_SCHEMA}
-   AND (c.relreplident = 'n' OR c.relreplident = 'd' AND NOT EXISTS (SELECT 1 FROM pg_index i
+   AND (c.relreplident = 'n' OR c.relreplident = 'i' AND NOT EXISTS (SELECT 1 FROM pg_index i
+        WHERE i.indrelid = c.oid AND i.indisreplident AND i.indisvalid) OR c.relreplident = 'd' AND NOT EXISTS (SELECT 1 FROM pg_index i
         WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate AND i.indisvalid))
    AND NOT EXISTS (SELECT 1 FROM pg_depend x WHERE x.classid = 'pg_class'::regclass AND x.objid = c.oid
                    AND x.deptype = 'e')

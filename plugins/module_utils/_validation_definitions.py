@@ -41,9 +41,9 @@ def _relations(version: int) -> str:
 SELECT n.nspname::text, c.relname::text, json_strip_nulls(json_build_object(
          'options', (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(c.reloptions) o),
          'toast_options', (SELECT array_to_string(t.reloptions, ', ') FROM pg_class t WHERE t.oid = c.reltoastrelid),
-         'replica_identity', nullif(c.relreplident::text || coalesce(
-           (SELECT ' ' || r.relname FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
-             WHERE i.indrelid = c.oid AND i.indisreplident), ''), 'd'),
+         'replica_identity', CASE WHEN c.relreplident IN ('n', 'f') THEN c.relreplident::text ELSE
+           (SELECT 'i ' || r.relname FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
+             WHERE i.indrelid = c.oid AND i.indisreplident) END,
          'row_security', nullif(c.relrowsecurity, false), 'forced_row_security', nullif(c.relforcerowsecurity, false),
          'inherits', (SELECT string_agg(h.inhparent::regclass::text, ', ' ORDER BY h.inhseqno)
                         FROM pg_inherits h WHERE h.inhrelid = c.oid),

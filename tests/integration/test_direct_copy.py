@@ -40,6 +40,10 @@ CREATE TABLE m.orders (id bigint PRIMARY KEY, who int, note text);
 CREATE INDEX orders_who ON m.orders (who);
 CREATE TABLE m.nokey (a int, b text);
 CREATE TABLE m.uniquely (a int NOT NULL UNIQUE, b text);
+CREATE TABLE m.late (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, b text);
+CREATE TABLE m.lost (id int NOT NULL UNIQUE, b text);
+ALTER TABLE m.lost REPLICA IDENTITY USING INDEX lost_id_key;
+ALTER TABLE m.lost DROP CONSTRAINT lost_id_key;
 CREATE TABLE m.parted (id int, k int, PRIMARY KEY (id, k)) PARTITION BY RANGE (k);
 CREATE TABLE m.parted_1 PARTITION OF m.parted FOR VALUES FROM (0) TO (100);
 CREATE TABLE m.parted_2 PARTITION OF m.parted FOR VALUES FROM (100) TO (200);
@@ -56,6 +60,8 @@ CREATE TRIGGER shout BEFORE INSERT ON m.cache FOR EACH ROW WHEN (false) EXECUTE 
 INSERT INTO m.orders SELECT -g, 0, repeat('x', 100) FROM generate_series(1, 20000) g;
 INSERT INTO m.nokey SELECT g, 'n' FROM generate_series(1, 100) g;
 INSERT INTO m.uniquely SELECT g FROM generate_series(1, 100) g;
+INSERT INTO m.late SELECT g FROM generate_series(1, 100) g;
+INSERT INTO m.lost SELECT g FROM generate_series(1, 100) g;
 INSERT INTO m.parted SELECT g, g % 200 FROM generate_series(1, 1000) g;
 INSERT INTO m.made (a) SELECT g FROM generate_series(1, 100) g;
 INSERT INTO m.lines SELECT g, -g FROM generate_series(1, 100) g;
@@ -69,7 +75,7 @@ SELECT (SELECT count(*) FROM pg_replication_slots WHERE database = current_datab
        (SELECT count(*) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database
                                                                WHERE datname = current_database())),
        (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relreplident IN ('f', 'i') AND n.nspname = 'm')"""
+         WHERE c.relreplident IN ('f', 'i') AND n.nspname = 'm' AND c.relname <> 'lost')"""
 
 
 def may_copy(cluster):
@@ -202,6 +208,8 @@ def writing(first, then=None, moved=None):
                 part = key % 100
                 connection.execute("UPDATE m.nokey SET b = 'n' || %s WHERE a = %s", (key, part))
                 connection.execute("UPDATE m.uniquely SET b = %s WHERE a = %s", (str(key), part))
+                connection.execute("UPDATE m.late SET b = %s WHERE id = %s", (str(key), part))
+                connection.execute("UPDATE m.lost SET b = %s WHERE id = %s", (str(key), part))
                 connection.execute("UPDATE m.parted SET k = (k + 100) %% 200 WHERE id = %s", (part,))
                 connection.execute("DELETE FROM m.lines WHERE id = %s", (part,))
                 connection.execute("INSERT INTO m.made (a) VALUES (nextval('m.numbers'))")
@@ -253,7 +261,7 @@ def test_offline_copies_what_is_chosen_and_lists_the_rest(servers):
     }
     with servers[1].connect("shop") as connection:
         names = {name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'm'")}
-    assert names == {"nokey", "uniquely", "parted", "parted_1", "made", "lines", "cache"}
+    assert names == {"nokey", "uniquely", "parted", "parted_1", "made", "lines", "cache", "late", "lost"}
 
 
 def test_large_tables_go_in_parts_and_owners_and_grants_follow(servers, monkeypatch):
@@ -267,7 +275,7 @@ def test_large_tables_go_in_parts_and_owners_and_grants_follow(servers, monkeypa
         connection.execute("ALTER TABLE m.lines OWNER TO known; GRANT SELECT ON m.orders TO known, unknown")
     try:
         row = ok(copy(servers))["copy"]["databases"][0]
-        assert row["tables_completed"] == 8
+        assert row["tables_completed"] == 10
         assert any("unknown" in text for text in row["skipped"])
         assert_equal(servers, privileges="skip")
         with target.connect("shop") as connection:

@@ -101,6 +101,8 @@ ALLOW = "ALTER ROLE mover SET azure.extensions = 'hstore'"
 NO_ALLOW = (("target", "ALTER ROLE mover RESET azure.extensions"),)
 POSTGIS = f"{session.EXTENSIONS} UNION ALL SELECT 'postgis', '3.4.2'"
 ASCII = "CREATE DATABASE ascii OWNER mover TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
+LOST = "CREATE TABLE t (a int NOT NULL UNIQUE); ALTER TABLE t REPLICA IDENTITY USING INDEX t_a_key"
+LOST += "; ALTER TABLE t DROP CONSTRAINT t_a_key"
 KEYLESS = "CREATE TABLE t (a int)"
 # One of each kind of object that takes no superuser, as far back as PostgreSQL 10.
 ORDINARY = """
@@ -293,6 +295,7 @@ CASES = [
         (("mover", "CREATE TABLE t (a int PRIMARY KEY); ALTER TABLE t REPLICA IDENTITY NOTHING"),),
         options=ONLINE,
     ),
+    Case("no_key", (("mover", LOST),), options=ONLINE, object="public.t"),
     Case("unlogged", (("mover", "CREATE UNLOGGED TABLE t (a int)"),), options=ONLINE, severity="warns"),
     Case("unlogged", (("mover", "CREATE UNLOGGED TABLE t (a int)"),), options=OFFLINE, severity="informs"),
     Case("temporary", held="CREATE TEMPORARY TABLE mine (a int); COMMIT", says="mine"),
