@@ -20,6 +20,7 @@ from ._copy_ledger import Copy, DatabaseCopy
 from ._copy_leftovers import LargeObjects
 from ._copy_offline import analyze
 from ._copy_schema import (
+    drop_made,
     dump_definitions,
     grant,
     grant_statements,
@@ -180,7 +181,9 @@ class OnlineCopy:
         self.stream.enable(target, on=False)
         job.row.base = list(fetch(target, CHANGES)[0])
         job.enter("late indexes")
-        restore(job, definitions, definitions.after, "make the indexes and constraints", again=again)
+        if again:
+            drop_made(job, source, definitions.after)
+        restore(job, definitions, definitions.after, "make the indexes and constraints")
         grant(job, grant_statements(job, definitions))
         job.enter("changes")
 

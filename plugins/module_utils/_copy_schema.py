@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from ._copy_catalog import (
     Table,
     fetch,
 )
-from ._copy_content import OWNED, empty, is_empty
+from ._copy_content import OWNED, empty, is_empty, word
 from ._copy_job import Job
 from ._copy_ledger import Ledger
 from ._copy_programs import Entry, contents, write_list
@@ -62,14 +63,14 @@ def left_out(source: psycopg.Connection[Any], tables: tuple[Table, ...], schemas
     relations = {(table.schema, table.name) for table in tables}
     objects: set[tuple[int, int]] = set()
     listed: list[str] = []
-    for catalog, oid, kind, schema, name, word, identity in fetch(source, DEPENDENTS, [[t.oid for t in tables]]):
+    for catalog, oid, kind, schema, name, type_name, identity in fetch(source, DEPENDENTS, [[t.oid for t in tables]]):
         if kind is None:
             objects.add((catalog, oid))
         elif (schema, name) not in relations:
             relations.add((schema, name))
         else:
             continue
-        listed.append(f"{word} {identity}: needs a table that is left out")
+        listed.append(f"{type_name} {identity}: needs a table that is left out")
     return LeftOut(tuple(sorted(relations)), schemas, frozenset(objects), tuple(listed))
 
 
@@ -185,15 +186,58 @@ def _nameless(job: Job, source: psycopg.Connection[Any]) -> frozenset[tuple[int,
     return frozenset(found)
 
 
-def restore(job: Job, definitions: Definitions, entries: list[Entry], doing: str, *, again: bool = False) -> None:
-    """Everything becomes the target user's; `again` first drops what an earlier run has made of it."""
+def restore(job: Job, definitions: Definitions, entries: list[Entry], doing: str) -> None:
+    """Everything becomes the target user's."""
     if not entries:
         return
     chosen = write_list(job.folder / "list", entries)
     arguments = ["--no-owner", "--no-privileges", "--exit-on-error", "-j", str(job.options.jobs), "-L", str(chosen)]
-    arguments += ["--clean", "--if-exists"] if again else []
     name = load_psycopg().conninfo.make_conninfo("", dbname=job.name)
     job.run("pg_restore", [*arguments, "-d", name, str(definitions.dump)], job.target, doing)
+
+
+# The names that the objects of a dump have at the source: (type, names, arguments).
+ADDRESSES = """
+SELECT (a).type, (a).object_names, (a).object_args
+  FROM (SELECT pg_identify_object_as_address(g.catalog::oid, g.oid::oid, 0) AS a
+          FROM unnest(%s::bigint[], %s::bigint[]) g(catalog, oid)) x"""
+MADE_AFTER_ROWS = (
+    *("CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT", "INDEX", "TRIGGER", "RULE", "POLICY", "STATISTICS"),
+)
+
+
+def drop_made(job: Job, source: psycopg.Connection[Any], entries: Sequence[Entry]) -> None:
+    """What an earlier run has made of these entries, an index that is no part of its table's root's yet included."""
+    wanted = [entry for entry in entries if entry.catalog and entry.is_kind(*MADE_AFTER_ROWS)]
+    oids = [[entry.catalog for entry in wanted], [entry.oid for entry in wanted]]
+    made = fetch(source, ADDRESSES, oids)
+    # The rule that makes a view what it is goes with the view only, and is replaced.
+    waiting = [drop_after_rows(*row) for row in made if row[0] != "rule" or row[1][-1] != "_RETURN"]
+    driver = load_psycopg()
+    with job.on_target() as target, sql_errors(job.target, "drop what an earlier run has made"):
+        while waiting:
+            left = []
+            for statement in waiting:
+                try:
+                    target.execute(statement.encode())
+                except (driver.errors.DependentObjectsStillExist, driver.errors.InvalidTableDefinition):
+                    # A part of something that is dropped later: a partition's index, a key that another table names.
+                    left.append(statement)
+                    if len(left) == len(waiting):
+                        raise
+                job.tick()
+            waiting = left
+
+
+def drop_after_rows(kind: str, names: list[str], arguments: list[str]) -> str:
+    name = identifier(names[-1])
+    if kind == "domain constraint":
+        return f"ALTER DOMAIN {names[0]} DROP CONSTRAINT IF EXISTS {identifier(arguments[0])}"
+    if kind == "table constraint":
+        return f"ALTER TABLE IF EXISTS {identifier(*names[:-1])} DROP CONSTRAINT IF EXISTS {name}"
+    if kind in ("trigger", "rule", "policy"):
+        return f"DROP {kind.upper()} IF EXISTS {name} ON {identifier(*names[:-1])}"
+    return f"DROP {word(kind)} IF EXISTS {identifier(*names)}"
 
 
 def grant_statements(job: Job, definitions: Definitions) -> list[str]:

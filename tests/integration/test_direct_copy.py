@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.pgflex.migrate.plugins.module_utils import _copy_content, _copy_job, _copy_stream
+from ansible_collections.pgflex.migrate.plugins.module_utils import _copy_content, _copy_job, _copy_online, _copy_stream
 from ansible_collections.pgflex.migrate.plugins.module_utils._base import Runtime
 from ansible_collections.pgflex.migrate.plugins.module_utils._postgres import Server
 from ansible_collections.pgflex.migrate.plugins.modules import (
@@ -421,6 +421,40 @@ def test_online_killed_at_any_moment_goes_on(servers, step):
     assert set(acknowledged) <= set(keys_of(target))
     assert_equal(servers)
     nothing_left(source)
+
+
+class Killed(BaseException):
+    """Nothing cleans up behind it."""
+
+
+def test_indexes_of_partitions_that_a_killed_run_has_half_made(servers, monkeypatch):
+    def half(job, definitions, entries, doing):
+        if "indexes" in doing:
+            restore(
+                job,
+                definitions,
+                [entry for entry in entries if not entry.is_kind("INDEX ATTACH", "FK CONSTRAINT")],
+                doing,
+            )
+            raise Killed
+        restore(job, definitions, entries, doing)
+
+    restore = _copy_online.restore
+    with servers[0].connect("shop", USER) as connection:
+        connection.execute("ALTER TABLE m.parted ADD UNIQUE (k, id); CREATE VIEW m.many AS SELECT * FROM m.orders")
+        connection.execute("CREATE VIEW m.grouped AS SELECT id, note, count(*) FROM m.orders GROUP BY id")
+        connection.execute(
+            "CREATE RULE m AS ON INSERT TO m.many DO INSTEAD NOTHING; CREATE TRIGGER shout BEFORE INSERT"
+            " ON m.parted FOR EACH ROW WHEN (false) EXECUTE FUNCTION m.shout();"
+            "ALTER TABLE m.made ADD FOREIGN KEY (a, id) REFERENCES m.parted (k, id) NOT VALID"
+        )
+    monkeypatch.setattr(_copy_online, "restore", half)
+    with pytest.raises(Killed):
+        ok(copy(servers, mode="online"))
+    monkeypatch.setattr(_copy_online, "restore", restore)
+    ok(copy(servers, mode="online"))
+    ok(cut_over(servers))
+    assert_equal(servers)
 
 
 @pytest.mark.parametrize("place", ["_copy_switch.each", "_copy_end.Cutover._tidy"])
