@@ -39,6 +39,12 @@ OF_EXTENSION = """EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = '{catalog}
 NOT_OF_EXTENSION = "NOT " + OF_EXTENSION.format(catalog="pg_class", oid="c.oid")
 
 
+# There is no function for it before version 18; m is of pg_largeobject_metadata.
+UNREADABLE_OBJECT = """NOT pg_has_role(m.lomowner, 'USAGE') AND current_setting('lo_compat_privileges') = 'off'
+   AND NOT EXISTS (SELECT 1 FROM aclexplode(m.lomacl) a WHERE a.privilege_type = 'SELECT'
+                      AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))"""
+
+
 def versioned(text: str, version: int) -> bytes:
     """SQL for a server: each <name> of it becomes what that server's catalogs have for it."""
     for name, rows in VERSIONED.items():
@@ -119,6 +125,42 @@ def tables(connection: psycopg.Connection[Any]) -> list[Table]:
     return [Table(*row) for row in fetch(connection, TABLES)]
 
 
+INCOMPARABLE = """
+WITH RECURSIVE inside(relation, name, type) AS (
+    SELECT c.oid, a.attname, a.atttypid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped WHERE {tables}
+  UNION
+    SELECT i.relation, i.name, x.type FROM inside i JOIN pg_type t ON t.oid = i.type CROSS JOIN LATERAL (
+        SELECT t.typbasetype AS type WHERE t.typtype = 'd'
+        UNION ALL SELECT t.typelem WHERE t.typlen = -1 AND t.typelem <> 0
+        UNION ALL SELECT a.atttypid FROM pg_attribute a
+                   WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) x)
+SELECT format('%I.%I.%I', n.nspname, c.relname, i.name), min(format_type(t.oid, NULL))
+  FROM inside i JOIN pg_type t ON t.oid = i.type JOIN pg_class c ON c.oid = i.relation
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE t.typtype = 'b' AND NOT (t.typlen = -1 AND t.typelem <> 0) AND NOT EXISTS (
+       SELECT 1 FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod AND m.amname IN ('btree', 'hash')
+        WHERE o.opcdefault AND (o.opcintype = t.oid OR EXISTS (SELECT 1 FROM pg_cast k WHERE k.castsource = t.oid
+              AND k.casttarget = o.opcintype AND k.castmethod = 'b' AND k.castcontext = 'i')))
+ GROUP BY 1 ORDER BY 1"""
+
+
+def incomparable(tables: str) -> str:
+    """(column, type) in some tables, of all that is of a type without equality, also deep inside."""
+    return INCOMPARABLE.replace("{tables}", tables)
+
+
+# Sequences and large objects whose state the user may not read: (schema, label, the table of a sequence's column).
+UNREADABLE = f"""
+SELECT n.nspname::text, n.nspname || '.' || c.relname,
+       coalesce((SELECT d.refobjid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                    AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') LIMIT 1), 0)::bigint
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND {OURS} AND {NOT_OF_EXTENSION}
+   AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'))
+UNION ALL
+SELECT '', 'large object ' || m.oid, 0 FROM pg_largeobject_metadata m WHERE {UNREADABLE_OBJECT}
+ ORDER BY 1, 2"""
 SCHEMAS = f"SELECT n.nspname::text FROM pg_namespace n WHERE {OURS} ORDER BY 1"
 
 
@@ -236,7 +278,8 @@ SELECT e.extname::text, n.nspname::text FROM pg_extension e JOIN pg_namespace n 
 AVAILABLE = "SELECT name::text FROM pg_available_extensions"
 
 # Everything that hangs on the tables that stay behind: views, functions on their row types or with bodies that name
-# them, foreign keys, policies, triggers. A relation that is one of these is reached through its rule.
+# them, foreign keys, policies, triggers, sequences that no other table takes numbers from. A relation that is one of
+# these is reached through its rule.
 DEPENDENTS = """
 WITH RECURSIVE gone(catalog, oid) AS (
     SELECT 'pg_class'::regclass::oid, unnest(%s::bigint[])::oid
@@ -247,6 +290,11 @@ WITH RECURSIVE gone(catalog, oid) AS (
      WHERE (d.deptype = 'n' AND d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass, 'pg_constraint'::regclass,
                                               'pg_policy'::regclass, 'pg_trigger'::regclass))
         OR (d.deptype = 'i' AND d.classid = 'pg_type'::regclass)
+        OR (d.deptype IN ('a', 'i') AND d.classid = 'pg_class'::regclass
+            AND EXISTS (SELECT 1 FROM pg_class s WHERE s.oid = d.objid AND s.relkind = 'S')
+            AND NOT EXISTS (SELECT 1 FROM pg_depend u JOIN pg_attrdef f ON f.oid = u.objid
+                             WHERE u.classid = 'pg_attrdef'::regclass AND u.refclassid = 'pg_class'::regclass
+                               AND u.refobjid = d.objid AND f.adrelid <> g.oid))
 )
 SELECT g.catalog::bigint, g.oid::bigint, c.relkind::text, n.nspname::text, c.relname::text,
        (pg_identify_object(g.catalog, g.oid, 0)).type, (pg_identify_object(g.catalog, g.oid, 0)).identity

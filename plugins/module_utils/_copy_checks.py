@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ._copy_catalog import DatabaseFacts, Table, database_facts, fetch, schemas, tables
+from ._copy_catalog import UNREADABLE, DatabaseFacts, Table, database_facts, fetch, incomparable, schemas, tables
 from ._copy_choice import Choice, Chosen, check_patterns, choose
 from ._copy_content import is_empty
 from ._copy_job import session
@@ -52,16 +52,18 @@ def make_plan(
     choice = Choice.from_options(params)
     found: dict[str, tuple[list[str], list[Table]]] = {}
     missing: dict[str, list[str]] = {}
+    hidden: dict[str, list[tuple[Any, ...]]] = {}
     for name in names:
         with session(source, name) as connection, sql_errors(source, f"read the definitions of the database {name}"):
             found[name] = schemas(connection), tables(connection)
+            hidden[name] = fetch(connection, UNREADABLE)
             missing[name] = missing_extensions(connection, ledger.connection, tuple(params["skip_extensions"]))
     check_patterns(choice, found)
     chosen = {name: choose(choice, *found[name]) for name in names}
     for name in names:
         if missing[name]:
             raise fail_missing_extensions(name, missing[name], target)
-        refused = unreadable(name, chosen[name].tables)
+        refused = unreadable(name, chosen[name], hidden[name])
         if refused:
             raise refused
     _check_targets(target, ledger, names, overwrite=bool(params["overwrite"]), earlier=earlier)

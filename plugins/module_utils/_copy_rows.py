@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ._copy_catalog import Table, columns
+from ._copy_choice import Chosen
 from ._copy_job import SESSION, Job, session
 from ._copy_ledger import Canceled
 from ._copy_programs import finish
@@ -217,8 +218,12 @@ def hold(source: psycopg.Connection[Any], job: Job, tables: Sequence[Table]) -> 
             source.execute(f"LOCK TABLE {names} IN ACCESS SHARE MODE".encode())
 
 
-def unreadable(database: str, tables: Sequence[Table]) -> ModuleFailure | None:
+def unreadable(database: str, chosen: Chosen, others: Sequence[tuple[str, str, int]]) -> ModuleFailure | None:
+    """`others` are the sequences and large objects that may not be read; those that are left out do not matter."""
+    tables = chosen.tables
+    left = {table.oid for table in chosen.left_out}
     refused = [table.label for table in tables if table.holds_rows and not table.readable]
+    refused += [label for schema, label, table in others if schema not in chosen.schemas_left_out and table not in left]
     if refused:
         more = f" and {len(refused) - 10} more" if len(refused) > 10 else ""
         return ModuleFailure(
@@ -226,7 +231,7 @@ def unreadable(database: str, tables: Sequence[Table]) -> ModuleFailure | None:
             "nothing was made.",
             code="PermissionDenied",
             target="source",
-            hint="GRANT SELECT on them to the user, or leave them out with exclude_tables.",
+            hint="GRANT SELECT on them to the user, or leave tables out with exclude_tables.",
             details={"unreadable": refused},
         )
     hidden = [table.label for table in tables if table.hidden_rows]

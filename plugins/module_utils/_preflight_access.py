@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ._copy_catalog import UNREADABLE_OBJECT
 from ._preflight_rules import DATABASE, PLAN, SERVER, SOURCE, TARGET, Hit, Look, about, listed, rule
 from ._preflight_versions import piece
 from ._states import MAX_DATABASES
@@ -219,8 +220,8 @@ def superuser_objects(look: Look) -> Iterator[Hit]:
     SOURCE,
     DATABASE,
     "blocks",
-    "a table or sequence that the user can not read",
-    "GRANT SELECT on it and USAGE on its schema to the user, or migrate as its owner.",
+    "a table, sequence or large object that the user can not read",
+    "GRANT SELECT on it, and USAGE on its schema, to the user, or migrate as its owner.",
 )
 def unreadable(look: Look) -> Iterator[Hit]:
     names = look.names(
@@ -228,7 +229,7 @@ def unreadable(look: Look) -> Iterator[Hit]:
         "WHERE c.relkind IN ('r', 'p', 'm', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' "
         "AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) AND NOT EXISTS "
         "(SELECT 1 FROM pg_depend x WHERE x.classid = 'pg_class'::regclass AND x.objid = c.oid AND x.deptype = 'e') "
-        "ORDER BY 1"
+        f"UNION ALL SELECT 'large object ' || m.oid FROM pg_largeobject_metadata m WHERE {UNREADABLE_OBJECT} ORDER BY 1"
     )
     for name in names:
         yield Hit(name, f"The user {look.here.user} can not read {name}.")

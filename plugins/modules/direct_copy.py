@@ -134,9 +134,9 @@ options:
     type: int
     default: 60
 notes:
-  - At the source the user needs C(SELECT) on all tables and sequences, and C(BYPASSRLS) where rows are hidden. With
-    O(mode=online) it also needs C(REPLICATION), C(CREATE) on the databases, and to own the tables or to be a member of
-    their owners.
+  - At the source the user needs C(SELECT) on all tables, sequences and large objects, and C(BYPASSRLS) where rows are
+    hidden. With O(mode=online) it also needs C(REPLICATION), C(CREATE) on the databases, and to own the tables or to be
+    a member of their owners.
   - On the target the user needs C(CREATEDB), C(CREATE) on O(maintenance_database), and with O(mode=online)
     C(pg_create_subscription) from version 16 on, in older versions C(azure_pg_admin) on Azure or else superuser.
   - With O(mode=online) the password of O(source) is in the target's catalog C(pg_subscription) until the cutover, where
