@@ -97,6 +97,12 @@ class Table:
         """Published, it would refuse its own application's updates and deletes."""
         return self.identity == "n" or (self.identity == "d" and not self.has_key)
 
+    @property
+    def matched_whole(self) -> bool:
+        """Its changes are applied to rows that are equal in all columns."""
+        wide = self.identity == "f" or (self.lacks_identity and not self.unique_index)
+        return self.replicated and wide and not self.has_key
+
 
 # An index that is gone identifies no rows, nor does a key that may be violated until the commit.
 TABLES = f"""

@@ -116,22 +116,38 @@ def check_online(source: Server, target: Server, plan: Plan, rows: Sequence[Data
         raise not_ready(source, lacks)
     for name in names:
         _check_publishing(source, name, plan.chosen[name].tables)
+    _check_room(target, ledger, len(names))
+
+
+# What each setting has to be for one more subscription at a time, beside what is in use: a worker for each database
+# that is followed and one that copies tables, the launcher, and for each worker a record of how far it has come.
+ROOM = """
+SELECT s.name, s.setting::int, s.needed FROM (
+    SELECT p.name, p.setting, CASE p.name WHEN 'max_logical_replication_workers' THEN w.busy + %(many)s + 1
+                                          WHEN 'max_worker_processes' THEN w.busy + %(many)s + 2
+                                          ELSE o.used + %(many)s + w.at_once END AS needed
+      FROM pg_settings p, (SELECT count(*)::int AS used FROM pg_replication_origin) o,
+           (SELECT count(*)::int AS busy, current_setting('max_sync_workers_per_subscription')::int AS at_once
+              FROM pg_stat_subscription WHERE pid IS NOT NULL) w
+     WHERE p.name IN ('max_logical_replication_workers', 'max_worker_processes', <origins>)) s
+ WHERE s.setting::int < s.needed ORDER BY 1"""
+
+
+def _check_room(target: Server, ledger: Ledger, many: int) -> None:
     with sql_errors(target, "read the settings for replication"):
-        workers = fetch(ledger.connection, "SELECT current_setting('max_logical_replication_workers')::int")[0][0]
-        used = fetch(ledger.connection, "SELECT count(*)::int FROM pg_stat_subscription WHERE pid IS NOT NULL")[0][0]
-    # One to follow each database, and one more to copy tables.
-    if workers < used + len(names) + 1:
+        lacks = fetch(ledger.connection, ROOM, {"many": many})
+    if lacks:
+        told = ", ".join(f"{name} is {value} and has to be {needed}" for name, value, needed in lacks)
         raise ModuleFailure(
-            f"{target} allows {workers} workers for logical replication, {used} are busy, and {len(names) + 1} are "
-            "needed; nothing was made.",
+            f"{target} has no room for {many} more subscriptions: {told}; nothing was made.",
             code="TooFewWorkers",
             target="target",
-            hint=f"Set max_logical_replication_workers to {used + len(names) + 1} or more (and max_worker_processes "
-            "above it) and restart the target, or copy fewer databases at once.",
+            hint="Set this and restart the target, or copy fewer databases at once.",
         )
 
 
 def _check_publishing(source: Server, name: str, found: Sequence[Table]) -> None:
+    _check_comparable(source, name, [table.oid for table in found if table.matched_whole])
     foreign = [table.label for table in found if table.replicated and not table.owned]
     if foreign:
         more = f" and {len(foreign) - 10} more" if len(foreign) > 10 else ""
@@ -150,4 +166,20 @@ def _check_publishing(source: Server, name: str, found: Sequence[Table]) -> None
             code="PermissionDenied",
             target="source",
             hint="GRANT CREATE ON DATABASE to the user, or copy with mode offline.",
+        )
+
+
+def _check_comparable(source: Server, name: str, oids: list[int]) -> None:
+    """Without a key the target looks for a row that is equal in all columns."""
+    with connect(source, name) as connection, sql_errors(source, "look for types without equality"):
+        rows = fetch(connection, incomparable("c.oid = ANY(ARRAY[" + ", ".join(map(str, oids)) + "]::oid[])"))
+    if rows:
+        told = ", ".join(f"{column} ({kind})" for column, kind in rows[:10])
+        raise ModuleFailure(
+            f"Tables of the database {name} have no key, and columns of types without equality: {told}. Their updates "
+            "and deletes would be refused by the target; nothing was made.",
+            code="NoEquality",
+            target="source",
+            hint="Add primary keys, or unique indexes on columns that are NOT NULL; or leave the tables out with "
+            "exclude_tables, or copy with mode offline.",
         )

@@ -702,9 +702,20 @@ def test_a_target_that_holds_something_is_left_alone(servers):
     assert_equal(servers)
 
 
-def test_a_target_that_does_not_get_to_the_source_is_told_before_anything_is_made(servers):
+def test_what_an_online_copy_lacks_is_told_before_anything_is_made(servers):
     refused = copy(servers, mode="online", source_from_target={"port": 1})
     assert refused["failure"]["code"] == "NotReachable" and "mode offline" in refused["msg"]
+    with servers[0].connect("shop", USER) as connection:
+        connection.execute("CREATE TABLE m.papers (doc json)")
+    refused = copy(servers, mode="online")
+    assert refused["failure"]["code"] == "NoEquality" and "m.papers.doc (json)" in refused["msg"]
+    origins = "(SELECT 'o' || generate_series(1, current_setting('max_replication_slots')::int)) o(name)"
+    with servers[1].connect() as connection:
+        connection.execute(f"SELECT pg_replication_origin_create(name) FROM {origins}")
+    refused = copy(servers, name="shop-2", mode="online", exclude_tables=["m.papers"])
+    with servers[1].connect() as connection:
+        connection.execute(f"SELECT pg_replication_origin_drop(name) FROM {origins}")
+    assert refused["failure"]["code"] == "TooFewWorkers" and "max_replication_slots is" in refused["msg"]
     nothing_left(servers[0])
     with servers[1].connect() as connection:
         assert not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'shop'").fetchone()
