@@ -162,6 +162,19 @@ def no_signal_backend(look: Look) -> Iterator[Hit]:
 @rule(
     SOURCE,
     SERVER,
+    "warns",
+    "the user can not end other sessions, which a cutover does",
+    "GRANT pg_signal_backend TO the user at the source, or stop all programs before the cutover.",
+    mode="online",
+)
+def no_signal_backend_source(look: Look) -> Iterator[Hit]:
+    if not look.here.superuser and not look.ask(ATTRIBUTES, ["pg_signal_backend"])[0][3]:
+        yield Hit(look.here.user, f"The user {look.here.user} is not a member of pg_signal_backend at the source.")
+
+
+@rule(
+    SOURCE,
+    SERVER,
     "blocks",
     "an Entra role of the source is not at the target",
     "Make it at the target with pgaadauth_create_principal before the migration.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ._copy_catalog import incomparable
 from ._preflight_rules import DATABASE, SERVER, SOURCE, Hit, Look, about, rule
 from ._preflight_schema import USER_SCHEMA
 from ._preflight_versions import piece
@@ -23,15 +24,15 @@ INTEGERS = "('int2'::regtype, 'int4'::regtype, 'int8'::regtype)"
 RELATION = "format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
 
 # A deferrable key identifies no rows for replication, nor does an index that is not valid, or gone.
-NO_IDENTITY = f"""
-SELECT {RELATION}
- WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND {USER_SCHEMA}
-   AND (c.relreplident = 'n' OR c.relreplident = 'i' AND NOT EXISTS (SELECT 1 FROM pg_index i
-        WHERE i.indrelid = c.oid AND i.indisreplident AND i.indisvalid) OR c.relreplident = 'd' AND NOT EXISTS (SELECT 1 FROM pg_index i
-        WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate AND i.indisvalid))
+PUBLISHED = f"""c.relkind = 'r' AND c.relpersistence = 'p' AND {USER_SCHEMA}
    AND NOT EXISTS (SELECT 1 FROM pg_depend x WHERE x.classid = 'pg_class'::regclass AND x.objid = c.oid
-                   AND x.deptype = 'e')
- ORDER BY 1"""
+                   AND x.deptype = 'e')"""
+NO_KEY = """NOT EXISTS (SELECT 1 FROM pg_index i
+        WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate AND i.indisvalid)"""
+LACKING = f"""(c.relreplident = 'n' OR c.relreplident = 'd' AND {NO_KEY}
+        OR c.relreplident = 'i' AND NOT EXISTS (SELECT 1 FROM pg_index i
+        WHERE i.indrelid = c.oid AND i.indisreplident AND i.indisvalid))"""
+NO_IDENTITY = f"SELECT {RELATION} WHERE {PUBLISHED} AND {LACKING} ORDER BY 1"
 
 
 @rule(
@@ -46,6 +47,19 @@ SELECT {RELATION}
 def no_key(look: Look) -> Iterator[Hit]:
     for name in look.names(NO_IDENTITY):
         yield Hit(name, f"The table {name} has no primary key and no replica identity.")
+
+
+@rule(
+    SOURCE,
+    DATABASE,
+    "blocks",
+    "a column without equality in a table without a key",
+    "Add a primary key, or ALTER TABLE ... REPLICA IDENTITY USING INDEX; else UPDATE and DELETE fail at the target.",
+    mode="online",
+)
+def no_equality(look: Look) -> Iterator[Hit]:
+    for name, kind in look.ask(incomparable(f"{PUBLISHED} AND {NO_KEY} AND (c.relreplident = 'f' OR {LACKING})")):
+        yield Hit(name, f"The column {name} has the type {kind}, of which the target can not tell two values apart.")
 
 
 @rule(
@@ -72,6 +86,19 @@ def unlogged(look: Look) -> Iterator[Hit]:
 def temporary(look: Look) -> Iterator[Hit]:
     names = look.names(f"SELECT {RELATION} WHERE c.relkind = 'r' AND c.relpersistence = 't' ORDER BY 1")
     yield from about(names, "temporary table", "temporary tables", "in use, and never migrated")
+
+
+@rule(
+    SOURCE,
+    DATABASE,
+    "blocks",
+    "a subscription at work, whose changes no cutover stops",
+    "ALTER SUBSCRIPTION ... DISABLE before the cutover, and make it again at the target.",
+    mode="online",
+)
+def subscriber(look: Look) -> Iterator[Hit]:
+    for name in look.names(piece("applying", look.version)):
+        yield Hit(name, f"{look.database} is written to by the subscription {name}, also when it is read-only.")
 
 
 @rule(

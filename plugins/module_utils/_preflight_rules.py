@@ -109,6 +109,8 @@ class Facts:
     collations: frozenset[str] = frozenset()
     locales: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()
+    # Parameters that its user may not change in a session.
+    guarded: frozenset[str] = frozenset()
 
     @property
     def major(self) -> str:

@@ -221,6 +221,96 @@ def in_c(look: Look) -> Iterator[Hit]:
 @rule(
     SOURCE,
     DATABASE,
+    "blocks",
+    "an operator class or family",
+    "Drop it, with the indexes that use it, or find an extension that brings it: only a superuser can make one.",
+)
+def operator_classes(look: Look) -> Iterator[Hit]:
+    sql = " UNION ALL ".join(
+        f"SELECT 'operator {kind} ' || format('%I.%I', n.nspname, o.{prefix}name) FROM {catalog} o JOIN pg_namespace n "
+        f"ON n.oid = o.{prefix}namespace WHERE {_own(catalog, 'o')}"
+        for kind, catalog, prefix in (("class", "pg_opclass", "opc"), ("family", "pg_opfamily", "opf"))
+    )
+    for name in look.names(f"{sql} ORDER BY 1"):
+        yield Hit(name, f"The {name} can only be made by a superuser.")
+
+
+FUNCTION = (
+    "SELECT format('%I.%I(%s)', n.nspname, o.proname, pg_get_function_identity_arguments(o.oid)){more} FROM pg_proc o "
+    "JOIN pg_namespace n ON n.oid = o.pronamespace "
+)
+
+
+@rule(
+    SOURCE, DATABASE, "blocks", "a LEAKPROOF function", "ALTER FUNCTION ... NOT LEAKPROOF: only a superuser may say so."
+)
+def leakproof(look: Look) -> Iterator[Hit]:
+    for name in look.names(f"{FUNCTION.format(more='')} WHERE o.proleakproof AND {_own('pg_proc', 'o')} ORDER BY 1"):
+        yield Hit(name, f"The function {name} is LEAKPROOF, which only a superuser can make.")
+
+
+@rule(
+    SOURCE,
+    DATABASE,
+    "blocks",
+    "a function with a setting that the target's user may not change",
+    "ALTER FUNCTION ... RESET the setting, or let the target's user change it (GRANT SET ON PARAMETER).",
+    both=True,
+)
+def superuser_settings(look: Look) -> Iterator[Hit]:
+    more = ", split_part(s.setting, '=', 1)"
+    rows = look.ask(
+        f"{FUNCTION.format(more=more)} CROSS JOIN LATERAL unnest(o.proconfig) s(setting) "
+        f"WHERE {_own('pg_proc', 'o')} ORDER BY 1, 2"
+    )
+    for name, setting in rows:
+        if setting.lower() in look.target.guarded:
+            yield Hit(name, f"The function {name} sets {setting}, which {look.target.user} may not at the target.")
+
+
+@rule(
+    SOURCE,
+    DATABASE,
+    "blocks",
+    "a foreign data wrapper that no extension brings",
+    "Drop it, or make it by an extension that the target has.",
+)
+def foreign_data_wrappers(look: Look) -> Iterator[Hit]:
+    sql = (
+        f"SELECT o.fdwname::text FROM pg_foreign_data_wrapper o WHERE {_own('pg_foreign_data_wrapper', 'o')} ORDER BY 1"
+    )
+    for name in look.names(sql):
+        yield Hit(name, f"The foreign data wrapper {name} can only be made by a superuser.")
+
+
+@rule(
+    SOURCE,
+    DATABASE,
+    "blocks",
+    "an aggregate whose state is of type internal",
+    "Give it another type of state: with this one only a superuser can make it.",
+)
+def internal_aggregates(look: Look) -> Iterator[Hit]:
+    sql = f"{FUNCTION.format(more='')} JOIN pg_aggregate a ON a.aggfnoid = o.oid WHERE 'internal'::regtype IN "
+    for name in look.names(f"{sql} (a.aggtranstype, a.aggmtranstype) AND {_own('pg_proc', 'o')} ORDER BY 1"):
+        yield Hit(name, f"The aggregate {name} keeps its state in the type internal.")
+
+
+@rule(
+    SOURCE,
+    DATABASE,
+    "blocks",
+    "an access method that no extension brings",
+    "Move its tables and indexes to one of the server's own, then DROP ACCESS METHOD.",
+)
+def access_methods(look: Look) -> Iterator[Hit]:
+    for name in look.names(f"SELECT o.amname::text FROM pg_am o WHERE {_own('pg_am', 'o')} ORDER BY 1"):
+        yield Hit(name, f"The access method {name} can only be made by a superuser.")
+
+
+@rule(
+    SOURCE,
+    DATABASE,
     "warns",
     "custom tablespaces",
     "Expect the data in the target's default tablespace, or move it to pg_default first.",

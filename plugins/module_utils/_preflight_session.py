@@ -41,6 +41,7 @@ SELECT datname::text,
   FROM pg_database WHERE datallowconn"""
 ROLE = "SELECT session_user::text, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
 SETTINGS = "SELECT name::text, coalesce(reset_val, '') FROM pg_settings"
+GUARDED = "SELECT lower(name) FROM pg_settings WHERE context <> 'user' AND NOT {may_set}"
 EXTENSIONS = "SELECT name::text, default_version FROM pg_available_extensions"
 COLLATIONS = "SELECT collname::text, collcollate::text, {icu_locale} FROM pg_collation"
 
@@ -82,7 +83,7 @@ def read_facts(connection: psycopg.Connection[Any], databases: tuple[str, ...], 
     version = connection.info.server_version
 
     def ask(sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        pieces = {name: piece(name, version) for name in ("database_locale", "icu_locale")}
+        pieces = {name: piece(name, version) for name in ("database_locale", "icu_locale", "may_set")}
         found: list[tuple[Any, ...]] = connection.execute(sql.format(**pieces).encode(), values or None).fetchall()
         return found
 
@@ -96,6 +97,7 @@ def read_facts(connection: psycopg.Connection[Any], databases: tuple[str, ...], 
         facts.databases[name] = DatabaseFacts(size, encoding, tuple(text for text in collations if text))
     facts.roles = frozenset(name for (name,) in ask("SELECT rolname::text FROM pg_roles"))
     if target:
+        facts.guarded = frozenset(name for (name,) in ask(GUARDED))
         facts.extensions = dict(ask(EXTENSIONS))
         collations_there = ask(COLLATIONS)
         facts.collations = frozenset(name for name, *_locales in collations_there)

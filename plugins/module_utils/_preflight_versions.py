@@ -17,6 +17,16 @@ PIECES: dict[str, tuple[tuple[int, str], ...]] = {
     "bypass_rls": ((90500, "rolbypassrls"), (0, "false")),
     "database_locale": ((170000, "datlocale"), (150000, "daticulocale"), (0, "NULL::text")),
     "icu_locale": ((170000, "colllocale"), (150000, "colliculocale"), (0, "NULL::text")),
+    "may_set": (
+        (150000, "(context = 'superuser' AND has_parameter_privilege(name, 'SET'))"),
+        (0, "(context = 'superuser' AND (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))"),
+    ),
+    # Whether somebody is at work for a subscription.
+    "applying": (
+        (100000, "SELECT s.subname::text FROM pg_stat_subscription s JOIN pg_stat_activity a ON a.pid = s.pid "
+                 "WHERE s.relid IS NULL AND a.datname = current_database() ORDER BY 1"),
+        (0, "SELECT NULL::text WHERE false"),
+    ),
     "has_oids": ((WITHOUT_OIDS, "false"), (0, "c.relhasoids")),
     "is_identity": ((100000, "a.attidentity <> ''"), (0, "false")),
     "is_generated": ((120000, "a.attgenerated <> ''"), (0, "false")),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from ansible_collections.pgflex.migrate.plugins.modules import migration, prefli
 from plays import GROUP, make_pair
 
 from pgflex_lab.process import Running
-from postgres_versions.cluster import Cluster
+from postgres_versions.cluster import PASSWORD, Cluster
 from postgres_versions.fixtures import Postgres, postgres
 
 __all__ = ["postgres"]
@@ -103,6 +104,16 @@ POSTGIS = f"{session.EXTENSIONS} UNION ALL SELECT 'postgis', '3.4.2'"
 ASCII = "CREATE DATABASE ascii OWNER mover TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
 LOST = "CREATE TABLE t (a int NOT NULL UNIQUE); ALTER TABLE t REPLICA IDENTITY USING INDEX t_a_key"
 LOST += "; ALTER TABLE t DROP CONSTRAINT t_a_key"
+OPERATOR_CLASS = """CREATE OPERATOR CLASS oc FOR TYPE int USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =,
+    OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 btint4cmp(int, int)"""
+GIVE_ONE = "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'"
+AGGREGATE = """CREATE AGGREGATE collect(anynonarray) (SFUNC = array_agg_transfn, STYPE = internal,
+    FINALFUNC = array_agg_finalfn, FINALFUNC_EXTRA)"""
+PAPERS = """CREATE DOMAIN papers AS json[]; CREATE TYPE pile AS (n int, papers papers);
+CREATE TABLE t (a int, b pile); ALTER TABLE t REPLICA IDENTITY FULL"""
+FEED = "SELECT pg_create_logical_replication_slot('fed', 'pgoutput')"
+FED = f"""CREATE SUBSCRIPTION fed CONNECTION 'host=127.0.0.1 port={{port}} dbname=postgres user=postgres sslmode=disable
+    password={PASSWORD}' PUBLICATION feed WITH (create_slot = false)"""
 KEYLESS = "CREATE TABLE t (a int)"
 # One of each kind of object that takes no superuser, as far back as PostgreSQL 10.
 ORDINARY = """
@@ -124,6 +135,9 @@ CREATE TEXT SEARCH CONFIGURATION words (COPY = simple);
 CREATE VIEW names AS SELECT name, greeting(people) FROM people;
 CREATE MATERIALIZED VIEW moods AS SELECT feels, count(*) FROM people GROUP BY 1;
 CREATE STATISTICS of_people ON name, feels FROM people;
+CREATE TABLE log (at timestamptz, who varchar(9), tags varchar[], net cidr, feels mood, home place, owes amount,
+    more jsonb, what regclass, hours span, known bytea);
+ALTER TABLE log REPLICA IDENTITY FULL;
 COMMENT ON TABLE people IS 'who comes';
 """
 
@@ -178,6 +192,13 @@ CASES = [
     ),
     Case("superuser_objects", (("shop", "CREATE TABLE t (a int PRIMARY KEY)"),), object="public.t"),
     Case("unreadable", (("shop", "CREATE TABLE secret (a int)"),), object="public.secret", severity="blocks"),
+    Case("unreadable", (("shop", "SELECT lo_create(4711)"),), object="large object 4711"),
+    Case(
+        "no_signal_backend_source",
+        (("source", "REVOKE pg_signal_backend FROM mover"),),
+        (("source", "GRANT pg_signal_backend TO mover"),),
+        options=ONLINE,
+    ),
     Case(
         "row_security",
         (("mover", "CREATE TABLE t (a int); ALTER TABLE t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"),),
@@ -273,6 +294,18 @@ CASES = [
     Case("text_search", (("shop", f"CREATE TEXT SEARCH PARSER p ({PARSER})"),), object="parser public.p"),
     Case("in_c", (("shop", TYPE),), object="type public.word"),
     Case("in_c", (("shop", TYPE),), object="function public.word_in(cstring)"),
+    Case("operator_classes", (("shop", OPERATOR_CLASS),), object="operator class public.oc"),
+    Case("operator_classes", (("shop", "CREATE OPERATOR FAMILY of USING btree"),), object="operator family public.of"),
+    Case("leakproof", (("shop", f"{GIVE_ONE} LEAKPROOF"),), object="public.f()"),
+    Case(
+        "superuser_settings",
+        (("shop", f"{GIVE_ONE} SET session_replication_role = replica SET work_mem = '1MB'"),),
+        object="public.f()",
+        says="sets session_replication_role",
+    ),
+    Case("foreign_data_wrappers", (("shop", "CREATE FOREIGN DATA WRAPPER far"),), object="far"),
+    Case("internal_aggregates", (("shop", AGGREGATE),), object="public.collect(anynonarray)"),
+    Case("access_methods", (("shop", "CREATE ACCESS METHOD own TYPE INDEX HANDLER bthandler"),), object="own"),
     Case(
         "tablespaces",
         (("source", "CREATE TABLESPACE fast LOCATION '{folder}'"), ("shop", "CREATE TABLE t (a int) TABLESPACE fast")),
@@ -296,6 +329,15 @@ CASES = [
         options=ONLINE,
     ),
     Case("no_key", (("mover", LOST),), options=ONLINE, object="public.t"),
+    Case("no_equality", (("mover", "CREATE TABLE t (a int, b point)"),), options=ONLINE, object="public.t.b"),
+    Case("no_equality", (("mover", PAPERS),), options=ONLINE, object="public.t.b", says="json"),
+    Case(
+        "subscriber",
+        (("source", "CREATE PUBLICATION feed"), ("source", FEED), ("shop", FED)),
+        (("shop", "DROP SUBSCRIPTION fed"), ("source", "DROP PUBLICATION feed")),
+        options=ONLINE,
+        says="subscription fed",
+    ),
     Case("unlogged", (("mover", "CREATE UNLOGGED TABLE t (a int)"),), options=ONLINE, severity="warns"),
     Case("unlogged", (("mover", "CREATE UNLOGGED TABLE t (a int)"),), options=OFFLINE, severity="informs"),
     Case("temporary", held="CREATE TEMPORARY TABLE mine (a int); COMMIT", says="mine"),
@@ -387,7 +429,9 @@ def state(case: Case, servers: Servers) -> Iterator[None]:
     servers.source.home.own(folder)
     with contextlib.ExitStack() as stack:
         stack.callback(servers.do, case.after)
-        servers.do(tuple((where, statement.replace("{folder}", str(folder))) for where, statement in case.before))
+        known = {"{folder}": str(folder), "{port}": str(servers.source.port)}
+        for where, statement in case.before:
+            servers.do(((where, re.sub(r"\{(folder|port)\}", lambda found: known[found.group()], statement)),))
         if case.held:
             held = stack.enter_context(servers.source.connect("shop", "mover"))
             held.autocommit = False
@@ -400,12 +444,12 @@ def matches(case: Case, row: dict[str, Any]) -> bool:
 
 
 def look(case: Case, args: dict[str, Any]) -> list[dict[str, Any]]:
-    """The findings; the statistics of a table come a moment after its rows."""
+    """The findings; the statistics of a table come a moment after its rows, as does the worker of a subscription."""
     for _try in range(30):
         result = run(args)
         assert not result.get("failed"), result["msg"]
         found: list[dict[str, Any]] = result["preflight"]["findings"]
-        if case.rule != "bloat" or any(matches(case, row) for row in found):
+        if case.rule not in ("bloat", "subscriber") or any(matches(case, row) for row in found):
             break
         time.sleep(0.1)
     return found
