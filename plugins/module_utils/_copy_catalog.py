@@ -20,6 +20,24 @@ VERSIONED: dict[str, tuple[tuple[int, str], ...]] = {
     "provider": ((150000, "d.datlocprovider::text"), (0, "'c'::text")),
     "locale": ((170000, "d.datlocale"), (150000, "d.daticulocale"), (0, "NULL::text")),
     "icu_rules": ((160000, "d.daticurules"), (0, "NULL::text")),
+    # From 16 on who makes a role becomes a member of it by himself, with nothing but the right to pass it on.
+    "may_become": ((160000, "'SET'"), (0, "'MEMBER'")),
+    "subscriptions": (
+        (
+            120000,
+            "UNION ALL SELECT 'subscription ' || s.subname FROM pg_subscription s JOIN pg_database d "
+            "ON d.oid = s.subdbid WHERE d.datname = current_database() AND s.subname NOT LIKE 'pgflex\\_%'",
+        ),
+        (0, ""),
+    ),
+    "publications": (
+        (
+            100000,
+            "UNION ALL SELECT 'publication ' || p.pubname FROM pg_publication p WHERE p.pubname NOT LIKE 'pgflex\\_%'",
+        ),
+        (0, ""),
+    ),
+    "origins": ((180000, "'max_active_replication_origins'"), (0, "'max_replication_slots'")),
     "own_statistics": (
         (
             100000,

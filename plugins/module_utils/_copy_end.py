@@ -18,7 +18,7 @@ from ._copy import WAITING, Engine, over
 from ._copy_catalog import fetch
 from ._copy_job import Job, Options, end_workers, session
 from ._copy_ledger import Copy, DatabaseCopy, now
-from ._copy_leftovers import LARGE_OBJECT_GRANTS
+from ._copy_leftovers import undumped
 from ._copy_online import drop_subscription, forward, measure
 from ._copy_programs import find_programs
 from ._copy_schema import copy_settings, drop_database, grant, owner_statements, set_owners
@@ -204,7 +204,7 @@ class Cutover(Ending):
             if job.name not in (copy.reverse or {}).get("databases", []):
                 put_identities_back(self.from_server, self.target, job.row)
             with job.on_source() as source:
-                grant(job, [row[0] for row in fetch(source, LARGE_OBJECT_GRANTS)])
+                grant(job, undumped(source))
                 copy_settings(job, source)
             job.row.step = "done"
             self.ledger.save(copy)

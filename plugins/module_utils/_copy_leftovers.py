@@ -166,11 +166,32 @@ class LargeObjects:
                 self.job.tick()
 
 
-LARGE_OBJECT_GRANTS = """
-SELECT 'GRANT ' || a.privilege_type || ' ON LARGE OBJECT ' || m.oid || ' TO '
-       || CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END
-  FROM pg_largeobject_metadata m CROSS JOIN LATERAL aclexplode(m.lomacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
- WHERE a.grantee <> m.lomowner"""
+# Privileges and comments that are in no dump of definitions.
+UNDUMPED = """
+SELECT 1, format('REVOKE ALL ON DATABASE %I FROM PUBLIC', datname) FROM pg_database
+ WHERE datname = current_database() AND datacl IS NOT NULL
+UNION ALL
+SELECT 2, format('GRANT %s ON %s TO ', a.privilege_type, o.name)
+          || CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END
+          || CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
+  FROM (SELECT 'LARGE OBJECT ' || oid, lomowner, lomacl FROM pg_largeobject_metadata
+        UNION ALL SELECT 'DATABASE ' || quote_ident(datname), datdba, datacl FROM pg_database
+                   WHERE datname = current_database()) o(name, owner, acl)
+ CROSS JOIN LATERAL aclexplode(o.acl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+ WHERE a.grantee <> o.owner AND (a.grantee = 0 OR r.oid IS NOT NULL)
+UNION ALL
+SELECT 3, format('COMMENT ON LARGE OBJECT %s IS %L', objoid, description) FROM pg_description
+ WHERE classoid = 'pg_largeobject'::regclass
+UNION ALL
+SELECT 3, format('COMMENT ON DATABASE %I IS %L', d.datname, c.description) FROM pg_database d JOIN pg_shdescription c
+       ON c.classoid = 'pg_database'::regclass AND c.objoid = d.oid
+ WHERE d.datname = current_database()
+ ORDER BY 1"""
+
+
+def undumped(source: psycopg.Connection[Any]) -> list[str]:
+    return [row[1] for row in fetch(source, UNDUMPED)]
+
 
 TRIGGERS = """
 SELECT t.tgname::text, t.tgenabled::text FROM pg_trigger t

@@ -11,13 +11,13 @@ from ._copy_choice import choose
 from ._copy_job import Job
 from ._copy_ledger import now
 from ._copy_leftovers import (
-    LARGE_OBJECT_GRANTS,
     LargeObjects,
     carry_configured,
     of_extensions,
     refresh_views,
     sequences,
     set_sequences,
+    undumped,
 )
 from ._copy_rows import RowCopy, hold, pieces, snapshot
 from ._copy_schema import (
@@ -58,7 +58,7 @@ def copy_offline(job: Job, facts: DatabaseFacts) -> None:
             restore(job, definitions, [*definitions.keys, *definitions.after], "make the indexes and constraints")
             refresh_views(job, source, target)
             analyze(job)
-            grant(job, [*grant_statements(job, definitions), *(row[0] for row in fetch(source, LARGE_OBJECT_GRANTS))])
+            grant(job, [*grant_statements(job, definitions), *undumped(source)])
             set_owners(job, owner_statements(job, source, target))
         copy_settings(job, source)
     job.row.ended_on = now()

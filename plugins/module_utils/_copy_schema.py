@@ -140,7 +140,16 @@ class Definitions:
     grants: list[Entry]
 
 
+# What no part of a copy makes.
+LEFT_BEHIND = """
+SELECT 'event trigger ' || t.evtname FROM pg_event_trigger t
+ WHERE NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = 'pg_event_trigger'::regclass AND e.objid = t.oid
+                      AND e.deptype = 'e') <publications> <subscriptions>
+ ORDER BY 1"""
+
+
 def dump_definitions(job: Job, source: psycopg.Connection[Any], out: LeftOut, snapshot: str | None) -> Definitions:
+    job.skip(*(f"{row[0]}: to be made by hand" for row in fetch(source, LEFT_BEHIND)))
     path = job.folder / "definitions"
     path.unlink(missing_ok=True)
     arguments = ["-Fc", "-Z0", "--schema-only", "--lock-wait-timeout=60s", *FLAGS, *out.arguments()]
@@ -262,36 +271,40 @@ def grant(job: Job, statements: list[str]) -> None:
                 job.skip(f"{statement.rstrip(';')}: {one_line(str(error))}")
 
 
-def owner_statements(job: Job, source: psycopg.Connection[Any], target: psycopg.Connection[Any]) -> list[str]:
-    """Whose objects become whose, for owners that the target knows and whose member its user is."""
-    roles = "SELECT rolname::text, pg_has_role(oid, 'MEMBER'), oid = current_user::regrole FROM pg_roles"
+def owner_statements(job: Job, source: psycopg.Connection[Any], target: psycopg.Connection[Any]) -> list[list[str]]:
+    """Whose objects become whose, owner by owner, for owners that the target knows and that its user may become."""
+    roles = "SELECT rolname::text, pg_has_role(oid, <may_become>), oid = current_user::regrole FROM pg_roles"
     known = {row[0]: (row[1], row[2]) for row in fetch(target, roles)}
-    me = [name for name, (_member, myself) in known.items() if myself]
-    statements = []
-    absent: dict[str, int] = {}
-    places: set[tuple[str, str]] = set()
+    me = [name for name, (_able, myself) in known.items() if myself]
     there = {(row[0], row[1]) for row in fetch(target, OWNED, [[]])}
+    statements: dict[str, list[str]] = {}
+    places: dict[str, set[str]] = {}
+    absent: dict[str, int] = {}
     for kind, identity, owner, schema in fetch(source, OWNED, [me]):
         if (kind, identity) not in there:
             continue
         if known.get(owner, (False, False))[0]:
-            statements.append(f"ALTER {kind.upper()} {identity} OWNER TO {identifier(owner)}")
-            places.add((schema or "", owner))
+            statements.setdefault(owner, []).append(f"ALTER {word(kind)} {identity} OWNER TO {identifier(owner)}")
+            places.setdefault(owner, set()).add(schema or "")
         else:
             absent[owner] = absent.get(owner, 0) + 1
     job.skip(
         *(
             f"ownership of {count} objects by {owner}: "
-            + ("the target has no such role" if owner not in known else "the target's user is no member of it")
+            + ("the target has no such role" if owner not in known else "the target's user may not become it")
             for owner, count in sorted(absent.items())
         )
     )
-    # An owner needs CREATE on the schema at the moment at which it becomes the owner.
-    text = "SELECT nspname::text, has_schema_privilege(%s, oid, 'CREATE') FROM pg_namespace WHERE nspname = %s"
+    return [_lent(target, owner, places[owner], found) for owner, found in sorted(statements.items())]
+
+
+def _lent(target: psycopg.Connection[Any], owner: str, schemas: set[str], statements: list[str]) -> list[str]:
+    """An owner needs CREATE on the schema at the moment at which it becomes the owner."""
+    text = "SELECT has_schema_privilege(%s, oid, 'CREATE') FROM pg_namespace WHERE nspname = %s"
     lent = [
         f"CREATE ON SCHEMA {identifier(schema)} {{}} {identifier(owner)}"
-        for schema, owner in sorted(places)
-        if not all(row[1] for row in fetch(target, text, [owner, schema]))
+        for schema in sorted(schemas)
+        if not all(row[0] for row in fetch(target, text, [owner, schema]))
     ]
     return [
         *(f"GRANT {one.format('TO')}" for one in lent),
@@ -300,15 +313,17 @@ def owner_statements(job: Job, source: psycopg.Connection[Any], target: psycopg.
     ]
 
 
-def set_owners(job: Job, statements: list[str]) -> None:
+def set_owners(job: Job, owners: list[list[str]]) -> None:
+    """What one owner can not have does not keep the others from theirs."""
     driver = load_psycopg()
     with job.on_target() as target:
-        try:
-            with target.transaction():
-                for at in range(0, len(statements), 200):
-                    target.execute(";\n".join(statements[at : at + 200]).encode())
-        except driver.Error:
-            _set_one_by_one(job, target, statements)
+        for statements in owners:
+            try:
+                with target.transaction():
+                    for at in range(0, len(statements), 200):
+                        target.execute(";\n".join(statements[at : at + 200]).encode())
+            except driver.Error:
+                _set_one_by_one(job, target, statements)
 
 
 def _set_one_by_one(job: Job, target: psycopg.Connection[Any], statements: list[str]) -> None:

@@ -16,8 +16,6 @@ from ._validation_privileges import QUIET
 # What no role can be called, so that no name is taken for one of these.
 PUBLIC = "\0public"
 OWNER = "\0owner"
-# Roles that a platform makes on its own servers, or that PostgreSQL itself brings.
-PLATFORM = re.compile(r"^(pg_|azure_|azuresu$|cloudsql|rds)")
 ENTRA = re.compile(r"^azure_ad_")
 BOOTSTRAP = 10
 
@@ -235,12 +233,26 @@ KINDS = (
         "pg_database d WHERE d.datname = current_database()",
     ),
 )
+STATISTICS = Kind(
+    *("statistics", "STATISTICS", "STATISTICS", None),
+    key=f"{_IN}x.stxname",
+    sql="quote_ident(n.nspname) || '.' || quote_ident(x.stxname)",
+    owner="x.stxowner",
+    acl="NULL::aclitem[]",
+    tables=f"pg_statistic_ext x JOIN pg_namespace n ON n.oid = x.stxnamespace WHERE {USER_SCHEMA}",
+    inside=_SCHEMA,
+)
 LARGE_OBJECTS = Kind(
     *("large object", "LARGE OBJECT", "LARGE OBJECT", "L", "m.oid::text", "m.oid::text", "m.lomowner", "m.lomacl"),
     "pg_largeobject_metadata m",
 )
-BY_NAME = {kind.name: kind for kind in (*KINDS, LARGE_OBJECTS)}
-OBJECTS = " UNION ALL ".join(kind.select() for kind in KINDS)
+BY_NAME = {kind.name: kind for kind in (*KINDS, STATISTICS, LARGE_OBJECTS)}
+STATISTICS_SINCE = 100000
+
+
+def objects_sql(version: int) -> str:
+    kinds = (*KINDS, STATISTICS) if version >= STATISTICS_SINCE else KINDS
+    return " UNION ALL ".join(kind.select() for kind in kinds)
 
 
 def large_objects_sql(after: int, many: int) -> str:

@@ -12,7 +12,6 @@ from ._roles_catalog import (
     BY_NAME,
     DEFAULT_WORDS,
     OWNER,
-    PLATFORM,
     PUBLIC,
     Defaults,
     Grants,
@@ -21,7 +20,7 @@ from ._roles_catalog import (
     quoted_grantee,
 )
 from ._roles_names import LeftOut, Names
-from ._validation_privileges import MAINTAIN_SINCE, PUBLIC_SCHEMA_CHANGED
+from ._validation_privileges import MAINTAIN_SINCE, PLATFORM, PUBLIC_SCHEMA_CHANGED
 
 NO_ROLE = "the target has no such role"
 NOT_EXACT = "the target gives it and the source does not: set exact to take it away"

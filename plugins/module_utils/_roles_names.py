@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ._roles_catalog import ENTRA, OWNER, PLATFORM, PUBLIC, Role, Roles
+from ._roles_catalog import ENTRA, OWNER, PUBLIC, Role, Roles
+from ._validation_privileges import PLATFORM
 
 # Of what is left out for the same reason, this many are named.
 EXAMPLES = 5

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ._postgres import identifier
-from ._roles_catalog import PLATFORM, Membership, Role, Roles, piece
+from ._roles_catalog import Membership, Role, Roles, piece
 from ._roles_names import NOT_CHOSEN, LeftOut, Names
 from ._roles_password import Password
+from ._validation_privileges import PLATFORM
 from ._validation_sql import literal
 
 CREATED, ALTERED, GRANTED = "created", "altered", "granted"

@@ -16,8 +16,6 @@ from ._roles_catalog import (
     HASHES,
     HASHES_KNOWN,
     MEMBERS,
-    OBJECTS,
-    PLATFORM,
     ROLES,
     SETTINGS,
     USER,
@@ -29,12 +27,14 @@ from ._roles_catalog import (
     grants_of,
     large_objects_between_sql,
     large_objects_sql,
+    objects_sql,
     piece,
     thing,
 )
 from ._roles_grants import DatabasePlan, DefaultsKey, Grant, Move
 from ._roles_password import MD5, SCRAM
 from ._roles_plan import CREATED, Step
+from ._validation_privileges import PLATFORM
 
 if TYPE_CHECKING:
     import psycopg
@@ -113,7 +113,8 @@ def read_roles(server: Server, connection: psycopg.Connection[Any]) -> Roles:
 
 def read_things(server: Server, connection: psycopg.Connection[Any]) -> Things:
     with sql_errors(server, f"read the privileges of the database {connection.info.dbname}"):
-        found = [thing(row) for row in connection.execute(OBJECTS.encode())]
+        sql = objects_sql(connection.info.server_version)
+        found = [thing(row) for row in connection.execute(sql.encode())]
     return {(row.kind, row.key): row for row in found}
 
 

@@ -43,6 +43,7 @@ CREATE TABLE public.plain (id serial PRIMARY KEY, secret text, open text);
 CREATE TABLE "Odd Name"."T.x" (a int GENERATED ALWAYS AS IDENTITY, "c.d" text);
 CREATE TABLE locked.parted (at date) PARTITION BY RANGE (at);
 CREATE TABLE locked.part PARTITION OF locked.parted FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE STATISTICS public.stats (dependencies) ON secret, open FROM public.plain;
 CREATE VIEW public.shown AS SELECT open FROM public.plain;
 CREATE MATERIALIZED VIEW public.kept AS SELECT 1 AS x;
 CREATE SEQUENCE public.ticket;
@@ -67,6 +68,7 @@ ALTER VIEW public.shown OWNER TO app;
 ALTER MATERIALIZED VIEW public.kept OWNER TO readers;
 ALTER SEQUENCE public.ticket OWNER TO app;
 ALTER TYPE public.mood OWNER TO app;
+ALTER STATISTICS public.stats OWNER TO app;
 ALTER FUNCTION "Odd Name".closed() OWNER TO app;
 ALTER AGGREGATE public.total(int) OWNER TO app;
 ALTER LARGE OBJECT 4711 OWNER TO app;
@@ -180,6 +182,9 @@ def test_nothing_differs_afterwards(ends):
     assert first["changed"]
     assert first["roles"]["created"] == ["Odd 'Role", "app", "boss", "puller", "readers", "report"]
     assert differences(*ends) == []
+    with ends[1].connect("privileges") as connection:
+        owner = connection.execute("SELECT stxowner::regrole::text FROM pg_statistic_ext").fetchone()
+    assert owner == ("app",)
     second = copied(*ends)
     assert not second["changed"], second["diff"]["after"]
     assert second["roles"] == {**EMPTY, "left_out": first["roles"]["left_out"], "passwords_unset": []}
