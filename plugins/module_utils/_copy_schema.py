@@ -27,6 +27,7 @@ from ._copy_ledger import Ledger
 from ._copy_programs import Entry, contents, write_list
 from ._errors import ModuleFailure
 from ._postgres import Server, identifier, load_psycopg, one_line, sql_errors
+from ._preflight_extensions import ALLOW_LIST, OWN, lacking
 
 if TYPE_CHECKING:
     import psycopg
@@ -108,9 +109,12 @@ def drop_database(ledger: Ledger, name: str) -> None:
 
 
 def missing_extensions(source: psycopg.Connection[Any], target: Any, skipped: tuple[str, ...]) -> list[str]:
+    """Those that can not be made on the target: Azure refuses what its allow-list does not name."""
     available = {row[0] for row in fetch(target, AVAILABLE)}
+    configured = fetch(target, f"SELECT current_setting('{ALLOW_LIST}', true)")[0][0]
     wanted = [row[0] for row in fetch(source, EXTENSIONS) if row[0] not in skipped]
-    return [name for name in wanted if name not in available]
+    refused = lacking(configured, [name for name in wanted if name not in OWN])
+    return [name for name in wanted if name not in available or name in refused]
 
 
 def make_extensions(job: Job, source: psycopg.Connection[Any]) -> None:

@@ -604,8 +604,15 @@ def test_an_extension_that_the_target_does_not_have(servers, monkeypatch):
     try:
         refused = copy(servers)
         assert refused["failure"]["code"] == "ExtensionMissing" and "not_there" in refused["msg"]
-        ok(copy(servers, skip_extensions=["not_there"]))
+        with servers[0].connect("shop") as connection, servers[1].connect() as target:
+            connection.execute("CREATE EXTENSION citext")
+            target.execute("ALTER ROLE mover SET azure.extensions = 'hstore,pg_trgm'")
+        refused = copy(servers, skip_extensions=["not_there"])
+        assert refused["failure"]["code"] == "ExtensionMissing" and "citext" in refused["msg"]
+        ok(copy(servers, skip_extensions=["not_there", "citext"]))
     finally:
+        with servers[1].connect() as target:
+            target.execute("ALTER ROLE mover RESET azure.extensions")
         with servers[0].connect("shop") as connection:
             connection.execute("UPDATE pg_extension SET extname = 'plpgsql' WHERE extname = 'not_there'")
 
