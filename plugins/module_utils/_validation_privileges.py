@@ -19,7 +19,10 @@ LOOSE = frozenset({"column", DEFAULTS})
 # What belongs to an extension, or was made along with something else.
 QUIET = "'e', 'i'"
 # Roles that a platform makes on its own servers: nobody can grant or own as they do on another one.
-PLATFORM = re.compile(r"^(pg_|azure_|azuresu$|cloudsql|rds)")
+PLATFORM = re.compile(
+    r"^(pg_|azure_|azuresu$|rds_|rds(admin|repladmin|proxyadmin|topmgr|superuser|writeforwarduser)$|cloudsql(admin|agent|"
+    r"superuser|replica|importexport|observabilityadmin|connpooladmin|iam(user|serviceaccount|group\w*))$)"
+)
 # The schema public belongs to the database's owner since PostgreSQL 15, and not everybody may create in it.
 PUBLIC_SCHEMA_CHANGED = 150000
 MAINTAIN_SINCE = 170000

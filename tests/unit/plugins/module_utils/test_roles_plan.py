@@ -8,6 +8,7 @@ from ansible_collections.pgflex.migrate.plugins.module_utils._roles_catalog impo
 from ansible_collections.pgflex.migrate.plugins.module_utils._roles_names import LeftOut, plain
 from ansible_collections.pgflex.migrate.plugins.module_utils._roles_password import is_password, refusal
 from ansible_collections.pgflex.migrate.plugins.module_utils._roles_plan import setting_value
+from ansible_collections.pgflex.migrate.plugins.module_utils._validation_privileges import PLATFORM
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,18 @@ def test_values_of_settings(parameter, value, written):
 )
 def test_names_of_a_single_server(name, known, expected):
     assert plain(name, "shop-old.postgres.database.azure.com", known) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        *(("rdsadmin", True), ("rds_superuser", True), ("cloudsqliamuser", True), ("cloudsqlsuperuser", True)),
+        *(("azuresu", True), ("pg_monitor", True), ("azure_pg_admin", True)),
+        *(("rdsync", False), ("rds", False), ("cloudsqlapp", False), ("azuresuper", False)),
+    ],
+)
+def test_roles_of_platforms(name, theirs):
+    assert bool(PLATFORM.match(name)) == theirs
 
 
 def test_hashes_of_passwords():
