@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ._activity import ClientSession, client_sessions
 from ._errors import ModuleFailure
 from ._postgres import Server, connect, identifier, load_psycopg, one_line, sql_errors
+from ._roles_catalog import PLATFORM
 from ._wait import Deadline, pause
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 NAME = "default_transaction_read_only"
 ON = frozenset({"on", "true", "yes", "1", "t", "y"})
+# To PostgreSQL the same as "on", in letters that nobody types. It marks a database from which every session that could
+# still write has been ended. One that somebody else has made read-only can have older sessions, which go on writing.
+MARK = "oN"
 
 SETTINGS = """
 SELECT d.datname::text, s.setrole::bigint, r.rolname::text, s.setconfig
@@ -27,6 +31,15 @@ SELECT d.datname::text, s.setrole::bigint, r.rolname::text, s.setconfig
   LEFT JOIN pg_roles r ON r.oid = s.setrole
  WHERE d.datname = ANY(%s)"""
 PREPARED = "SELECT database::text, gid::text FROM pg_prepared_xacts WHERE database = ANY(%s)"
+SUBSCRIPTIONS = """
+SELECT d.datname::text, s.subname::text FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+ WHERE s.subenabled AND d.datname = ANY(%s) AND s.subname <> ALL(%s) ORDER BY 1, 2"""
+LOGINS = (
+    "SELECT rolname::text FROM pg_roles WHERE rolcanlogin AND rolname <> current_user AND rolname = ANY(%s) ORDER BY 1"
+)
+OUT_OF_REACH = """
+SELECT rolname::text FROM pg_roles WHERE rolname = ANY(%s) AND NOT pg_has_role(oid, 'USAGE')
+   AND NOT pg_has_role('pg_signal_backend', 'USAGE') ORDER BY 1"""
 
 
 @dataclass(frozen=True)
@@ -38,16 +51,16 @@ class Split:
 
 
 def split(
-    sessions: Iterable[ClientSession], locked: frozenset[str], keep_applications: Sequence[str], *, superuser: bool
+    sessions: Iterable[ClientSession], closed: frozenset[str], keep_applications: Sequence[str], *, superuser: bool
 ) -> Split:
-    """In a database that is read-only already, sessions are too, unless one has a transaction id all the same."""
+    """In a database that was closed before, sessions are read-only, unless one has a transaction id all the same."""
     end: list[ClientSession] = []
     keep: list[ClientSession] = []
     for session in sessions:
         wanted = any(fnmatchcase(session.application, pattern) for pattern in keep_applications)
         if wanted or (session.superuser and not superuser):
             keep.append(session)
-        elif session.has_transaction_id or session.database not in locked:
+        elif session.has_transaction_id or session.database not in closed:
             end.append(session)
     return Split(tuple(end), tuple(keep))
 
@@ -55,9 +68,18 @@ def split(
 Setting: TypeAlias = "tuple[str, int | None, str | None, list[str] | None]"
 
 
-def parse_settings(rows: Iterable[Setting]) -> tuple[dict[str, bool], list[str]]:
-    """Whether each database is read-only by its own setting, and the roles that have switched it off for themselves."""
+@dataclass(frozen=True)
+class Settings:
+    """Whether each database is read-only, which are closed to the last session, and who has it off for himself."""
+
+    read_only: dict[str, bool]
+    closed: frozenset[str]
+    exempt: tuple[str, ...]
+
+
+def parse_settings(rows: Iterable[Setting]) -> Settings:
     found: dict[str, bool] = {}
+    closed: set[str] = set()
     exempt: set[str] = set()
     for database, role, role_name, config in rows:
         found.setdefault(database, False)
@@ -68,14 +90,19 @@ def parse_settings(rows: Iterable[Setting]) -> tuple[dict[str, bool], list[str]]
             exempt.add(role_name or str(role))
         elif not role:
             found[database] = found[database] or value.lower() in ON
-    return found, sorted(exempt)
+            closed |= {database} if value == MARK else set()
+    return Settings(found, frozenset(closed), tuple(sorted(exempt)))
 
 
 class ReadOnlySource:
     """Switches the writing to some databases of one server off and on."""
 
-    def __init__(self, server: Server, databases: Sequence[str], keep_applications: Sequence[str]) -> None:
+    def __init__(
+        self, server: Server, databases: Sequence[str], keep_applications: Sequence[str], ours: Sequence[str] = ()
+    ) -> None:
+        """`ours` are subscriptions that may go on writing."""
         self.server = server
+        self.ours = list(ours)
         self.databases = list(dict.fromkeys(databases))
         self.keep_applications = tuple(keep_applications)
         if not self.databases:
@@ -85,7 +112,10 @@ class ReadOnlySource:
                 hint="Name at least one database in the option databases.",
             )
         self._connection: psycopg.Connection[Any] | None = None
+        # Sessions that are younger begin read-only.
+        self._moment: Any = None
         self.notes: list[str] = []
+        self.kept: list[dict[str, Any]] = []
 
     @property
     def connection(self) -> psycopg.Connection[Any]:
@@ -101,9 +131,9 @@ class ReadOnlySource:
         if self._connection is not None:
             self._connection.close()
 
-    def _settings(self) -> dict[str, bool]:
-        found, exempt = parse_settings(self.connection.execute(SETTINGS, [self.databases]).fetchall())
-        unknown = [name for name in self.databases if name not in found]
+    def _settings(self) -> Settings:
+        found = parse_settings(self.connection.execute(SETTINGS, [self.databases]).fetchall())
+        unknown = [name for name in self.databases if name not in found.read_only]
         if unknown:
             raise ModuleFailure(
                 f"{self.server} has no database {', '.join(unknown)}.",
@@ -111,33 +141,35 @@ class ReadOnlySource:
                 target=self.server.option,
                 hint="Check the option databases; names are case-sensitive.",
             )
-        self.notes = [f"The role {role} has {NAME} switched off for itself and can go on writing." for role in exempt]
+        self.notes = [
+            f"The role {role} has {NAME} switched off for itself and can go on writing." for role in found.exempt
+        ]
         return found
 
-    def _split(self, settings: dict[str, bool], before: Any = None) -> Split:
-        locked = frozenset(name for name, value in settings.items() if value)
+    def _split(self, settings: Settings, before: Any = None) -> Split:
         superuser = self.connection.info.parameter_status("is_superuser") == "on"
         sessions = client_sessions(self.connection, self.databases, before)
-        return split(sessions, locked, self.keep_applications, superuser=superuser)
+        return split(sessions, settings.closed, self.keep_applications, superuser=superuser)
 
     def read(self) -> dict[str, Any]:
         with sql_errors(self.server, "read what is read-only"):
             settings = self._settings()
             found = self._split(settings)
             prepared = self.connection.execute(PREPARED, [self.databases]).fetchall()
+        self.kept = [session.as_result() for session in found.keep]
         for database, gid in prepared:
             self.notes.append(f"The prepared transaction {gid} of {database} can still be committed.")
         return {
             "databases": [
                 {
                     "name": name,
-                    "read_only": settings[name],
+                    "read_only": settings.read_only[name],
                     "sessions_to_end": sum(session.database == name for session in found.end),
                 }
                 for name in self.databases
             ],
             "ended_sessions": [],
-            "kept_sessions": [session.as_result() for session in found.keep],
+            "kept_sessions": self.kept,
             "since": None,
         }
 
@@ -145,25 +177,86 @@ class ReadOnlySource:
         ended: dict[int, ClientSession] = {}
         with sql_errors(self.server, "make the databases read-only"):
             settings = self._settings()
-            # Sessions end before the setting is committed: a run that breaks off here begins anew, and leaves no
-            # session behind that a later run would take for a read-only one.
+            # A session that may not be ended takes the setting back with it.
             with self.connection.transaction():
-                for name in self.databases:
-                    if not settings[name]:
-                        self.connection.execute(f"ALTER DATABASE {identifier(name)} SET {NAME} = on".encode())
+                self._set([name for name in self.databases if not settings.read_only[name]], "on")
                 self._end(self._split(settings).end, ended)
             self._end_stragglers(settings, ended, timeout)
+            # Not before the last session has ended: a run that breaks off before it begins anew.
+            self._set([name for name in self.databases if name not in settings.closed], MARK)
         return {
             **self.read(),
             "ended_sessions": [session.as_result() for session in ended.values()],
             "since": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         }
 
-    def _end_stragglers(self, settings: dict[str, bool], ended: dict[int, ClientSession], timeout: float) -> None:
+    def _set(self, names: Sequence[str], value: str) -> None:
+        for name in names:
+            self.connection.execute(f"ALTER DATABASE {identifier(name)} SET {NAME} = '{value}'".encode())
+
+    def who_can_write(self) -> list[str]:
+        """Who goes on writing in databases that are read-only, each with the way out; empty when nobody does."""
+        with sql_errors(self.server, "look for who can go on writing"):
+            settings = self._settings()
+            found = self._split(settings, self._moment)
+            return [*self._kept(found), *self._out_of_reach(found), *self._exempt(settings), *self.unattended()]
+
+    def unattended(self) -> list[str]:
+        """Who writes without a session: what was prepared, and what comes from a server that this one follows."""
+        with sql_errors(self.server, "look for prepared transactions and subscriptions"):
+            prepared = self.connection.execute(PREPARED, [self.databases]).fetchall()
+            feeds = self.connection.execute(SUBSCRIPTIONS, [self.databases, self.ours]).fetchall()
+        return [
+            *(
+                f"the prepared transaction {gid} of {database} can still be committed; commit it or roll it back."
+                for database, gid in prepared
+            ),
+            *(
+                f"the subscription {name} goes on writing to {database}; disable it with ALTER SUBSCRIPTION."
+                for database, name in feeds
+            ),
+        ]
+
+    def _kept(self, found: Split) -> list[str]:
+        """The provider's own sessions are on every managed server, and write nothing of the user's."""
+        stay = [
+            session
+            for session in found.keep
+            if not PLATFORM.match(session.user)
+            and not any(fnmatchcase(session.application, pattern) for pattern in self.keep_applications)
+        ]
+        if not stay:
+            return []
+        names = sorted({f"{session.application or session.pid} as {session.user}" for session in stay})
+        return [
+            f"sessions of superusers can not be ended by {self.server.user} and can go on writing: {', '.join(names)}; "
+            "end them, or name those that write nothing in keep_applications."
+        ]
+
+    def _out_of_reach(self, found: Split) -> list[str]:
+        users = sorted({session.user for session in found.end})
+        refused = [row[0] for row in self.connection.execute(OUT_OF_REACH, [users]).fetchall()] if users else []
+        if not refused:
+            return []
+        return [
+            f"sessions of {', '.join(refused)} can not be ended by {self.server.user}; "
+            f"GRANT pg_signal_backend TO {identifier(self.server.user)}."
+        ]
+
+    def _exempt(self, settings: Settings) -> list[str]:
+        exempt = [name for name in settings.exempt if not PLATFORM.match(name)]
+        rows = self.connection.execute(LOGINS, [exempt]).fetchall() if exempt else []
+        return [
+            f"the role {name} has {NAME} switched off for itself and can go on writing; "
+            f"ALTER ROLE {identifier(name)} RESET {NAME}, and the same IN DATABASE where it is set there."
+            for (name,) in rows
+        ]
+
+    def _end_stragglers(self, settings: Settings, ended: dict[int, ClientSession], timeout: float) -> None:
         """Also ends sessions that came in before the setting held, and waits until all have really ended."""
-        moment = self.connection.execute("SELECT clock_timestamp()").fetchall()[0][0]
+        self._moment = self.connection.execute("SELECT clock_timestamp()").fetchall()[0][0]
         deadline = Deadline(timeout)
-        while left := self._split(settings, moment).end:
+        while left := self._split(settings, self._moment).end:
             if deadline.over:
                 names = ", ".join(f"{session.pid} ({session.application or session.user})" for session in left[:5])
                 raise ModuleFailure(
@@ -191,12 +284,12 @@ class ReadOnlySource:
                 ) from error
             ended[session.pid] = session
 
-    def unlock(self) -> dict[str, Any]:
+    def unlock(self, names: Sequence[str] | None = None) -> dict[str, Any]:
         with sql_errors(self.server, "let the databases be written to again"):
             settings = self._settings()
             with self.connection.transaction():
-                for name in self.databases:
-                    if settings[name]:
+                for name in self.databases if names is None else names:
+                    if settings.read_only[name]:
                         self.connection.execute(f"ALTER DATABASE {identifier(name)} RESET {NAME}".encode())
         state = self.read()
         for database in state["databases"]:

@@ -13,6 +13,8 @@ description:
   - Stops the writing to some databases before a cutover or an offline migration, and undoes it for a rollback.
   - Sets C(default_transaction_read_only) of the databases and ends the sessions of other programs, so that every
     session from then on begins read-only. Both happens in one transaction.
+  - In a database that somebody else has made read-only, sessions can be older than that and go on writing. They are
+    ended, once; the setting is then spelled C(oN), by which a later run knows it.
   - Sessions of replication are left alone, as are sessions of this collection and those that O(keep_applications)
     names.
   - A program that switches its own transaction to read-write is not kept from it; a run that finds such a session

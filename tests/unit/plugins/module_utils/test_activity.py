@@ -68,15 +68,16 @@ def test_which_sessions_are_ended(one, locked, superuser, ended):
 
 
 @pytest.mark.parametrize(
-    ("rows", "expected", "exempt"),
+    ("rows", "expected", "closed", "exempt"),
     [
-        ([("a", None, None, None)], {"a": False}, []),
-        ([("a", 0, None, ["default_transaction_read_only=on"])], {"a": True}, []),
-        ([("a", 0, None, ["work_mem=1MB", "default_transaction_read_only=off"])], {"a": False}, []),
-        ([("a", 0, None, ["default_transaction_read_only=TRUE"]), ("a", 7, "u", ["work_mem=1MB"])], {"a": True}, []),
-        ([("a", 7, "u", ["default_transaction_read_only=off"])], {"a": False}, ["u"]),
-        ([("a", 7, "u", ["default_transaction_read_only=on"])], {"a": False}, []),
+        ([("a", None, None, None)], False, (), ()),
+        ([("a", 0, None, ["default_transaction_read_only=on"])], True, (), ()),
+        ([("a", 0, None, ["default_transaction_read_only=oN"])], True, ("a",), ()),
+        ([("a", 0, None, ["work_mem=1MB", "default_transaction_read_only=off"])], False, (), ()),
+        ([("a", 0, None, ["default_transaction_read_only=TRUE"]), ("a", 7, "u", ["work_mem=1MB"])], True, (), ()),
+        ([("a", 7, "u", ["default_transaction_read_only=off"])], False, (), ("u",)),
+        ([("a", 7, "u", ["default_transaction_read_only=on"])], False, (), ()),
     ],
 )
-def test_settings_of_databases_and_roles(rows, expected, exempt):
-    assert read_only.parse_settings(rows) == (expected, exempt)
+def test_settings_of_databases_and_roles(rows, expected, closed, exempt):
+    assert read_only.parse_settings(rows) == read_only.Settings({"a": expected}, frozenset(closed), exempt)
