@@ -78,8 +78,11 @@ class Migrations:
         return read(made) if made else self.require(name)
 
     def delete(self, name: str) -> None:
-        # The SDK calls the DELETE of a migration cancel.
-        self._migrations.cancel(self.group, self.server, name)
+        # The SDK calls the DELETE of a migration cancel, and reads the classic service's empty answer as JSON unless
+        # it is only to pass it on.
+        self._migrations.cancel(
+            self.group, self.server, name, stream=True, cls=lambda response, *_: response.http_response.read()
+        )
 
     def check_name(self, name: str) -> None:
         """Raises when the service would not take the name; a name is taken for ever, also by a failed migration."""
