@@ -414,6 +414,8 @@ def derive(
     for side, server in ((source, source_server), (target, target_server)):
         if server:
             side["id"], side["tags"], side["version"] = server["id"], server.get("tags") or {}, server.get("version")
+            # What one server's subscription is says nothing of the other's: later tasks ask where it was found.
+            side["subscription_id"] = server["subscription_id"]
             side.setdefault("host", server["fully_qualified_domain_name"])
         side.setdefault("user", "")
         side["connection"] = {key: side[key] for key in CONNECTION if side.get(key) is not None}

@@ -46,7 +46,13 @@ def given(**more: Any) -> dict[str, Any]:
 def settings(host: str = "shop", **more: Any) -> dict[str, Any]:
     base = "/subscriptions/1/resourceGroups/shop-rg/providers/Microsoft.DBforPostgreSQL"
     servers = [
-        {"id": f"{base}/{kind}", "tags": {}, "version": version, "fully_qualified_domain_name": f"{name}.example.org"}
+        {
+            "id": f"{base}/{kind}",
+            "subscription_id": "1",
+            "tags": {},
+            "version": version,
+            "fully_qualified_domain_name": f"{name}.example.org",
+        }
         for kind, name, version in (("servers/s", "shop-single", "11"), ("flexibleServers/f", "shop-flex", "16"))
     ]
     made = derive(given(**more), host, *servers)

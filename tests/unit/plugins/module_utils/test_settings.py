@@ -30,8 +30,16 @@ VNET = f"{GROUP}/Microsoft.Network/virtualNetworks/vnet1"
 SUBNET = f"{VNET}/subnets/work"
 ZONE = f"{GROUP}/Microsoft.Network/privateDnsZones/shop.private.postgres.database.azure.com"
 OWN = {"type": "OnPremises", "host": "203.0.113.7", "user": "postgres", "password": "a"}
-SOURCE_SERVER = {"id": "/the/source", "fully_qualified_domain_name": "shop-single.postgres.database.azure.com"}
-TARGET_SERVER = {"id": "/the/target", "fully_qualified_domain_name": "shop-flex.postgres.database.azure.com"}
+SOURCE_SERVER = {
+    "id": "/the/source",
+    "subscription_id": "s1",
+    "fully_qualified_domain_name": "shop-single.postgres.database.azure.com",
+}
+TARGET_SERVER = {
+    "id": "/the/target",
+    "subscription_id": "s2",
+    "fully_qualified_domain_name": "shop-flex.postgres.database.azure.com",
+}
 
 
 def changed(**changes: Any) -> dict[str, Any]:
@@ -409,7 +417,7 @@ def test_the_servers_fill_in_what_they_know() -> None:
         "name": found["migration_name"],
         "resource_group": "shop-rg",
         "server_name": "shop-flex",
-        "subscription_id": None,
+        "subscription_id": "s2",
         "generation": "current",
         "api_version": None,
     }
@@ -437,6 +445,11 @@ def test_a_source_of_ones_own_is_named_by_host_port_and_user() -> None:
 )
 def test_subscription_of_the_migration(given: dict[str, Any], expected: str | None) -> None:
     assert derive(given, "shop")["watched"]["subscription_id"] == expected
+
+
+def test_a_subscription_given_for_the_target_is_not_the_sources() -> None:
+    found = derive(changed(target__subscription_id="s2"), "shop", SOURCE_SERVER, TARGET_SERVER)
+    assert (found["source"]["subscription_id"], found["watched"]["subscription_id"]) == ("s1", "s2")
 
 
 def test_the_inventory_is_not_changed() -> None:
