@@ -39,6 +39,12 @@ def in_use(subnet: dict[str, Any]) -> int:
     return len(properties.get("ipConfigurations") or []) + len(properties.get("serviceAssociationLinks") or [])
 
 
+def has_interfaces(subnet: dict[str, Any]) -> bool:
+    """Whether something is in it that its owner can delete; an association with a service is the service's own."""
+    properties = subnet["properties"]
+    return any(properties.get(name) for name in ("ipConfigurations", "privateEndpoints"))
+
+
 def to_row(subnet: dict[str, Any]) -> Row:
     """A subnet as ARM answers it, in this collection's words."""
     properties = subnet["properties"]

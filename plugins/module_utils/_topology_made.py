@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ._ids import same
 from ._marks import PREFIX, is_made
-from ._topology_facts import DELEGATION, Facts, Network, Server, key
+from ._topology_facts import DELEGATION, Facts, Network, Server, Zone, key
 from ._topology_names import resolver
 from ._topology_plan import AdmitSubnet, MakeSubnet, MakeZone, OpenFirewall, Peer, merged
 from ._topology_worker import Worker, endpoint_network
@@ -30,21 +30,23 @@ def made_of(facts: Facts, worker: Worker) -> dict[str, Any]:
         if is_made(rule.name) and worker.subnet_id and same(rule.subnet_id, worker.subnet_id)
     ]
     firewall = [row for server in (facts.source, facts.target) for row in _firewall(facts, server)]
+    # A runtime server that is there needs its subnet and its zone, whoever keeps it.
+    held = [facts.runtime.subnet_id, facts.runtime.zone_id] if facts.runtime else []
+    zones = [zone for zone in facts.zones.values() if not any(same(zone.id, text) for text in held)]
     return {
-        "subnets": list(_subnets(here)) if here else [],
+        "subnets": list(_subnets(here, held)) if here else [],
         "peerings": list(_peerings(facts, here)) if here else [],
-        "private_dns_zones": [
-            {**MakeZone(zone.id).row(), "zone_id": zone.id} for zone in facts.zones.values() if zone.made
-        ],
-        "private_dns_zone_links": list(_links(facts, asked)) if asked else [],
+        "private_dns_zones": [{**MakeZone(zone.id).row(), "zone_id": zone.id} for zone in zones if zone.made],
+        "private_dns_zone_links": list(_links(zones, asked)) if asked else [],
         "virtual_network_rules": merged(rules, "rules"),
         "firewall_rules": merged(firewall, "rules"),
     }
 
 
-def _subnets(network: Network) -> Iterator[dict[str, Any]]:
+def _subnets(network: Network, held: Iterable[str | None]) -> Iterator[dict[str, Any]]:
     for subnet in network.subnets:
-        if subnet.name in SUBNETS:
+        # One with something in it is in use, and Azure would refuse.
+        if subnet.name in SUBNETS and not subnet.used and not any(same(subnet.id, text) for text in held):
             row = MakeSubnet(network.id, subnet.name, None, SUBNETS[subnet.name], subnet.service_endpoints).row()
             yield {**row, "address_prefix": next(iter(subnet.prefixes), None)}
 
@@ -59,8 +61,8 @@ def _peerings(facts: Facts, here: Network) -> Iterator[dict[str, Any]]:
             yield {**Peer(here.id, there.id).row(), "names": [row.name for row in sides]}
 
 
-def _links(facts: Facts, network: Network) -> Iterator[dict[str, Any]]:
-    for zone in facts.zones.values():
+def _links(zones: Iterable[Zone], network: Network) -> Iterator[dict[str, Any]]:
+    for zone in zones:
         for link in zone.links:
             if same(link.network_id, network.id) and (link.made or is_made(link.name)):
                 yield {"zone_id": zone.id, "virtual_network_ids": [network.id], "names": [link.name]}

@@ -16,6 +16,9 @@ from ._wait import Deadline, Poller, retry_on, wait_for
 
 # A network takes one operation at a time, its peerings and subnets included, and so does a zone.
 BUSY = frozenset({"AnotherOperationInProgress", "ReferencedResourceNotProvisioned", "RetryableError"})
+# A server that was deleted keeps its association with its subnet for some minutes, and nobody can delete that.
+HELD = frozenset({"InUseSubnetCannotBeDeleted"})
+HELD_SECONDS = 900.0
 
 
 def resource_id(text: str, option: str, namespace: str, *types: str) -> ResourceId:
@@ -34,8 +37,13 @@ def network_id(text: str, option: str) -> ResourceId:
     return resource_id(text, option, "Microsoft.Network", "virtualNetworks")
 
 
-def wait_for_operation(begin: Callable[[], Poller], what: str, deadline: Deadline, wait: bool = True) -> Any:
-    """The result of an operation that is begun again while Azure is busy with another one; None without `wait`."""
+def wait_for_operation(
+    begin: Callable[[], Poller], what: str, deadline: Deadline, wait: bool = True, held: frozenset[str] = frozenset()
+) -> Any:
+    """The result of an operation that is begun again while Azure is busy with another one; None without `wait`.
+
+    The codes `held` pass as well, but not for longer than `HELD_SECONDS`.
+    """
 
     def attempt() -> Any:
         poller = begin()
@@ -43,7 +51,9 @@ def wait_for_operation(begin: Callable[[], Poller], what: str, deadline: Deadlin
         return wait_for(poller, what, deadline.left) if wait else None
 
     with doing(what):
-        return retry_on(BUSY, attempt, timeout=deadline.left)
+        return retry_on(
+            held, lambda: retry_on(BUSY, attempt, timeout=deadline.left), timeout=min(deadline.left, HELD_SECONDS)
+        )
 
 
 class VirtualNetwork:
@@ -114,14 +124,16 @@ class VirtualNetwork:
         )
         return poller
 
-    def delete_subnet(self, name: str, deadline: Deadline, wait: bool = True) -> None:
+    def delete_subnet(self, name: str, deadline: Deadline, wait: bool = True, *, vacated: bool = False) -> None:
+        """A `vacated` one has nobody in it whom its user could delete, so that it is free after a while."""
         subnets = self.client.subnets
 
         def begin() -> Poller:
             poller: Poller = subnets.begin_delete(*self.address, name, polling=wait)
             return poller
 
-        wait_for_operation(begin, f"delete the subnet {name} of {self}", deadline, wait)
+        held = HELD if vacated else frozenset[str]()
+        wait_for_operation(begin, f"delete the subnet {name} of {self}", deadline, wait, held)
 
 
 def address_space(network: dict[str, Any]) -> list[str]:

@@ -14,6 +14,8 @@ description:
   - A subnet that exists is checked, that it is big enough and delegated as wanted or not at all, and is only added to.
     Its address prefix is never changed, no delegation and no service endpoint is taken away, and its network security
     group, route table, NAT gateway and everything else stay.
+  - A server that was deleted holds its subnet for some minutes more. Removing such a subnet is tried again for up to 15
+    minutes, within O(wait_timeout).
 author:
   - pgflex.migrate contributors (@pgflex)
 options:
@@ -149,7 +151,7 @@ from typing import Any
 from ..module_utils._base import State
 from ..module_utils._clients import AzureModule
 from ..module_utils._spec import AZURE, STATE, WAIT, ArgumentSpec
-from ..module_utils._subnet import of, to_body, to_row, wanted
+from ..module_utils._subnet import has_interfaces, of, to_body, to_row, wanted
 from ..module_utils._virtual_network import BUSY, VirtualNetwork, network_id
 from ..module_utils._wait import Deadline, retry_on, wait_for
 
@@ -217,7 +219,10 @@ class Subnet(AzureModule):
         return to_row(wait_for(poller, f"write {self.thing}", deadline.left)) if wait else want
 
     def remove(self, current: State) -> None:
-        self.network.delete_subnet(current["name"], Deadline(self.params["wait_timeout"]), self.params["wait"])
+        deadline = Deadline(self.params["wait_timeout"])
+        self.network.delete_subnet(
+            current["name"], deadline, self.params["wait"], vacated=not (self.found and has_interfaces(self.found))
+        )
 
 
 MODULE = Subnet

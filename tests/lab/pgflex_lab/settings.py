@@ -46,6 +46,8 @@ class Settings:
     configuration_seconds: float = 15.0
     rule_seconds: float = 15.0
     delete_seconds: float = 30.0
+    association_seconds: float = 600.0
+    """A deleted server's association holds its subnet for this long."""
     cluster_user: str = "postgres"
     """Who owns and runs the clusters when the lab runs as root."""
     pg_bin: str = ""

@@ -261,6 +261,7 @@ class FlexibleServers:
             self._lab.servers.drop_clusters_in(server.id)
             self._lab.server_networks.detach(server)
             self._lab.store.delete(server.id)
+            self._lab.subnets.leave(server)
 
         return self._lab.servers.change(
             request, server, "DropServerManagementOperation", self._lab.settings.delete_seconds, work, during="Dropping"

@@ -52,6 +52,8 @@ KEPT = ("routeTable", "natGateway", "defaultOutboundAccess", "sharingScope")
 class Subnets:
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
+        # Subnet -> (server that was in it, when its association goes).
+        self._left: dict[str, list[tuple[Resource, float]]] = {}
 
     def types(self) -> list[ResourceType]:
         verbs = {"LIST": self.list, "GET": self.get, "PUT": self.put, "DELETE": self.delete}
@@ -85,6 +87,18 @@ class Subnets:
             if str(section(item.properties, "network").get("delegatedSubnetResourceId") or "").lower() == key
         ]
 
+    def leave(self, server: Resource) -> None:
+        """Its association outlives the server."""
+        subnet_id = str(section(server.properties, "network").get("delegatedSubnetResourceId") or "").lower()
+        clock = self._lab.clock
+        until = clock.monotonic() + clock.scaled(self._lab.settings.association_seconds)
+        self._left.setdefault(subnet_id, []).append((server, until))
+
+    def associated(self, subnet_id: ResourceId) -> list[Resource]:
+        """The servers that live in a delegated subnet, and those that did until a moment ago."""
+        now = self._lab.clock.monotonic()
+        return self.injected(subnet_id) + [item for item, until in self._left.get(subnet_id.key, []) if now < until]
+
     def configurations(self, subnet_id: ResourceId) -> list[dict[str, Any]]:
         """The addresses that network interfaces have in it."""
         return [
@@ -95,7 +109,7 @@ class Subnets:
         ]
 
     def users(self, subnet_id: ResourceId) -> list[str]:
-        injected = [f"{subnet_id}/serviceAssociationLinks/{item.name}" for item in self.injected(subnet_id)]
+        injected = [f"{subnet_id}/serviceAssociationLinks/{item.name}" for item in self.associated(subnet_id)]
         return [str(config["id"]) for config in self.configurations(subnet_id)] + injected
 
     def free_address(self, subnet: Resource) -> str:
@@ -252,7 +266,7 @@ class Subnets:
         ]
         if ends:
             properties["privateEndpoints"] = ends
-        links = [self._association(item, server) for server in self.injected(item.id)]
+        links = [self._association(item, server) for server in self.associated(item.id)]
         if links:
             properties["serviceAssociationLinks"] = links
         return shown(item, properties)

@@ -550,6 +550,22 @@ def test_made_subnets_and_rules() -> None:
     assert [rule["name"] for row in rules for rule in row["rules"]] == ["pgflex-vnet2-targetsubnet"]
 
 
+def test_a_subnet_that_somebody_uses_stays() -> None:
+    facts = both(with_source(network_rules=()), without_subnet("work"))(service_endpoint(CLASSIC))
+    made = with_subnet(f"{VNET2}/subnets/pgflex-migration", used=1)(applied(facts, plan_of(facts)))
+    assert reason(made).row()["made"]["subnets"] == []
+
+
+def test_what_a_runtime_server_needs_stays_while_it_is_there() -> None:
+    zone_id = f"{NETWORK}/privateDnsZones/pgflex-runtime.private.postgres.database.azure.com"
+    facts = both(to_make(), without_zone(zone_id))(private_to_public())
+    facts = with_subnet(f"{VNET1}/subnets/pgflex-runtime", used=0)(applied(facts, plan_of(facts)))
+    made = reason(facts).row()["made"]
+    assert {name for name, rows in made.items() if rows} == {"subnets", "private_dns_zones", "private_dns_zone_links"}
+    there = replace(facts, runtime=replace(private_to_public().runtime, zone_id=zone_id))
+    assert not any(reason(there).row()["made"].values())
+
+
 def test_firewall_rules_of_another_pair_are_not_this_ones() -> None:
     rules = (FirewallRule("pgflex-shop-new", "1.2.3.4", "1.2.3.4"), FirewallRule("pgflex-other", "0.0.0.0", "0.0.0.0"))
     (row,) = reason(with_source(firewall=rules)(public_access())).row()["made"]["firewall_rules"]

@@ -392,7 +392,8 @@ def applied(facts: Facts, plan: dict[str, Any]) -> Facts:
     for row in plan["private_dns_zones"]:
         made = Zone(
             f"/subscriptions/{row['subscription_id']}/resourceGroups/{row['resource_group']}"
-            f"/providers/Microsoft.Network/privateDnsZones/{row['name']}"
+            f"/providers/Microsoft.Network/privateDnsZones/{row['name']}",
+            made=True,
         )
         facts = replace(facts, zones={**facts.zones, key(made.id): made})
     for row in plan["private_dns_zone_links"]:

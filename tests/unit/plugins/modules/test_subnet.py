@@ -192,10 +192,27 @@ def test_absent_without_a_network_changes_nothing(run_module: Any, arm: Any, arg
 
 
 def test_a_subnet_in_use_is_not_removed(run_module: Any, arm: Any, args: Any) -> None:
-    arm.expect("GET", VNET, json=vnet(subnet()))
+    arm.expect("GET", VNET, json=vnet(subnet(ipConfigurations=used(1))))
     arm.expect("DELETE", URL, status=400, json=error("InUseSubnetCannotBeDeleted", "It is in use"))
     result = run_module(MODULE, {**args, "state": "absent"})
     assert result.failed and result["failure"]["hint"] == "Delete what is in the subnet first."
+
+
+def test_a_subnet_that_a_deleted_server_still_holds_is_tried_again(run_module: Any, arm: Any, args: Any) -> None:
+    there = subnet(delegations=[delegated()], serviceAssociationLinks=[{"id": f"{URL}/serviceAssociationLinks/gone"}])
+    arm.expect("GET", VNET, json=vnet(there))
+    for _ in range(2):
+        arm.expect("DELETE", URL, status=400, json=error("InUseSubnetCannotBeDeleted", "It is in use"))
+    arm.expect("DELETE", URL, status=200)
+    assert run_module(MODULE, {**args, "state": "absent"})["changed"]
+
+
+def test_a_subnet_that_is_held_for_too_long_is_told(run_module: Any, arm: Any, args: Any) -> None:
+    arm.expect("GET", VNET, json=vnet(subnet(delegations=[delegated()])))
+    arm.expect("DELETE", URL, status=400, json=error("InUseSubnetCannotBeDeleted", "It is in use by gone"))
+    result = run_module(MODULE, {**args, "state": "absent", "wait_timeout": 0})
+    assert result.failed and result["failure"]["hint"] == "Delete what is in the subnet first."
+    assert "It is in use by gone (InUseSubnetCannotBeDeleted)" in result["msg"]
 
 
 def test_no_such_network(run_module: Any, arm: Any, args: Any) -> None:
