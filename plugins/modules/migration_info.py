@@ -13,9 +13,47 @@ description:
   - Reads one migration with all its counters, or lists the active ones or all of a target server.
   - The service lists migrations without their databases' counters; with O(details=true) the module reads each of them,
     all at once.
+  - With O(servers) it lists those of many target servers, with one request each, several at once.
 author:
   - pgflex.migrate contributors (@pgflex)
 options:
+  resource_group:
+    description:
+      - Resource group of the target Flexible Server.
+    type: str
+  server_name:
+    description:
+      - Name of the target Flexible Server.
+    type: str
+  servers:
+    description:
+      - Target servers whose migrations are listed, instead of one in O(server_name). One that is not there has none.
+      - Of a server that could not be asked there is one entry with the state V(Unknown) and why as its error.
+    type: list
+    elements: dict
+    suboptions:
+      label:
+        description: What the entries of this server are to be called; left out, the server's name.
+        type: str
+      subscription_id:
+        description: Its subscription, where it is another one than the one signed in to.
+        type: str
+      resource_group:
+        description: Resource group of the target Flexible Server.
+        type: str
+        required: true
+      server_name:
+        description: Name of the target Flexible Server.
+        type: str
+        required: true
+      generation:
+        description: Which migration service to ask.
+        type: str
+        choices: [current, classic]
+        default: current
+      api_version:
+        description: Version of the service's API; left out, the one that the generation has.
+        type: str
   name:
     description:
       - Name of one migration. Left out, the server's migrations are listed.
@@ -37,7 +75,6 @@ options:
 extends_documentation_fragment:
   - pgflex.migrate._azure
   - pgflex.migrate._attributes.info
-  - pgflex.migrate._migration
   - pgflex.migrate._migration.service
 seealso:
   - module: pgflex.migrate.migration
@@ -58,6 +95,16 @@ EXAMPLES = r"""
     resource_group: shop-rg
     server_name: shop-flex
     name: shop-2026-11
+
+- name: Who still migrates to any of these
+  pgflex.migrate.migration_info:
+    servers:
+      - resource_group: shop-rg
+        server_name: shop-flex
+      - resource_group: stock-rg
+        server_name: stock-flex
+        generation: classic
+    which: active
 
 - name: Everything that was ever tried, with the classic service
   pgflex.migrate.migration_info:
@@ -83,6 +130,11 @@ migrations:
       type: str
       returned: success
       sample: shop-2026-11
+    label:
+      description: What the server is called in O(servers).
+      type: str
+      returned: when O(servers) is given
+      sample: shop
     location:
       description: Azure region.
       type: str
@@ -101,7 +153,8 @@ migrations:
     state:
       description: >-
         V(InProgress), V(WaitingForUserAction), V(Canceled), V(Failed), V(Succeeded), V(ValidationFailed) or
-        V(CleaningUp).
+        V(CleaningUp); V(Unknown) in the entry of a server of O(servers) that could not be asked, which has only its
+        name, label and error beside.
       type: str
       returned: success
       sample: WaitingForUserAction
@@ -253,21 +306,24 @@ migrations:
 from typing import Any
 
 from ..module_utils._clients import AzureInfoModule
+from ..module_utils._errors import service_errors, status_of, translate
 from ..module_utils._migration import SERVICE, TARGET, Migrations
 from ..module_utils._parallel import each
 from ..module_utils._spec import AZURE, ArgumentSpec
 
-SPEC = (
-    AZURE.merge(TARGET)
-    .merge(SERVICE)
-    .merge(
-        ArgumentSpec(
-            options={
-                "name": {"type": "str"},
-                "which": {"type": "str", "choices": ["active", "all"], "default": "all"},
-                "details": {"type": "bool", "default": False},
-            }
-        )
+SERVER = {"label": {"type": "str"}, "subscription_id": {"type": "str"}, **TARGET.options, **SERVICE.options}
+SPEC = AZURE.merge(SERVICE).merge(
+    ArgumentSpec(
+        options={
+            **{name: {"type": "str"} for name in TARGET.options},
+            "servers": {"type": "list", "elements": "dict", "options": SERVER},
+            "name": {"type": "str"},
+            "which": {"type": "str", "choices": ["active", "all"], "default": "all"},
+            "details": {"type": "bool", "default": False},
+        },
+        mutually_exclusive=(("servers", "server_name"), ("servers", "name"), ("servers", "details")),
+        required_together=(("resource_group", "server_name"),),
+        required_one_of=(("servers", "server_name"),),
     )
 )
 
@@ -280,6 +336,8 @@ class MigrationInfo(AzureInfoModule):
         return f"the migrations of {self.params['server_name']} in {self.params['resource_group']}"
 
     def results(self) -> list[dict[str, Any]]:
+        if self.params["servers"] is not None:
+            return [row for rows in each(self._of_server, self.params["servers"]) for row in rows]
         migrations = Migrations(self.azure, self.params)
         if self.params["name"]:
             found = migrations.get(self.params["name"])
@@ -288,6 +346,17 @@ class MigrationInfo(AzureInfoModule):
         if self.params["details"]:
             return [row for row in each(lambda row: migrations.get(row["name"]), rows) if row]
         return rows
+
+    def _of_server(self, server: dict[str, Any]) -> list[dict[str, Any]]:
+        label = server["label"] or server["server_name"]
+        try:
+            rows = Migrations(self.azure, server, server).list(self.params["which"].capitalize())
+        except service_errors() as error:
+            if status_of(error) == 404:
+                return []
+            failure = translate(error, f"read the migrations of {server['server_name']} in {server['resource_group']}")
+            return [{"label": label, "name": None, "state": "Unknown", "error": failure.message}]
+        return [{"label": label, **row} for row in rows]
 
 
 MODULE = MigrationInfo

@@ -78,6 +78,38 @@ def test_details_read_each_of_the_list(run_module: Any, arm: Any, current: Any, 
     assert [(row["name"], len(row["databases"])) for row in result["migrations"]] == [("shop-0", 1), ("shop-2", 1)]
 
 
+def test_many_servers_are_asked_with_one_request_each(
+    run_module: Any, arm: Any, current: Any, sign_in: dict[str, str]
+) -> None:
+    arm.any_order = True
+    current.expect_list("Active", current.migration("InProgress", "MigratingData"))
+    address = current.url("").rstrip("/")
+    for name, status, code in (("gone-flex", 404, "ResourceNotFound"), ("other-flex", 403, "AuthorizationFailed")):
+        there = address.replace("shop-flex", name)
+        arm.expect("GET", there, status=status, json={"error": {"code": code, "message": "It is refused."}})
+    names = ("shop-flex", "gone-flex", "other-flex")
+    servers = [{"label": name[:-5], "resource_group": "shop-rg", "server_name": name} for name in names]
+    rows = run_module(MODULE, {**sign_in, "servers": servers, "which": "active"})["migrations"]
+    assert [(row["label"], row["name"], row["state"]) for row in rows] == [
+        ("shop", "shop-1", "InProgress"),
+        ("other", None, "Unknown"),
+    ]
+    assert rows[1]["error"].startswith("Failed to read the migrations of other-flex in shop-rg: It is refused")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"servers": [], "server_name": "a", "resource_group": "b"},
+        {"server_name": "a"},
+        {"servers": [], "name": "a"},
+    ],
+)
+def test_one_server_or_many(run_module: Any, arm: Any, sign_in: dict[str, str], more: dict[str, Any]) -> None:
+    assert run_module(MODULE, {**sign_in, **more}).failed and arm.requests == []
+
+
 def test_an_empty_list_is_no_failure(run_module: Any, current: Any, args: Any) -> None:
     current.expect_list("All")
     result = run_module(MODULE, {**args, "details": True})
