@@ -55,13 +55,20 @@ options:
         description:
           - A new client secret is made when the present one has this many days left or fewer.
           - Older client secrets of the same name are then removed, so a migration that still runs with one loses
-            access. Choose O(client_secret.lifetime) longer than the migrations take.
+            access, unless O(client_secret.keep_older) is true. Choose O(client_secret.lifetime) longer than the
+            migrations take.
         type: int
         default: 14
       rotate:
         description:
           - Make a new client secret in any case, for when the present one is not known any more.
           - Every run with V(true) changes something.
+        type: bool
+        default: false
+      keep_older:
+        description:
+          - Leave older client secrets of the same name until they have expired, for migrations that still run with
+            one.
         type: bool
         default: false
       dest:
@@ -215,6 +222,7 @@ CLIENT_SECRET = {
     "lifetime": {"type": "int", "default": 90},
     "rotate_before": {"type": "int", "default": 14},
     "rotate": {"type": "bool", "default": False},
+    "keep_older": {"type": "bool", "default": False},
     "dest": {"type": "path"},
 }
 AUDIENCES = ["AzureADMyOrg", "AzureADMultipleOrgs", "AzureADandPersonalMicrosoftAccount", "PersonalMicrosoftAccount"]
@@ -369,8 +377,10 @@ class EntraApplication(AzureModule):
                     credential, value = self._add_secret(object_id)
                     write(value)
                 shown = {}
+        now = datetime.now(UTC)
         for old in self.credentials:
-            self._remove_secret(object_id, old)
+            if old.expires <= now or not self.secret["keep_older"]:
+                self._remove_secret(object_id, old)
         return {**self._secret_state(credential.id, credential.expires), **shown}
 
     def _add_secret(self, object_id: str) -> tuple[entra.Credential, str]:

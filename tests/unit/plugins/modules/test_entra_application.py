@@ -203,6 +203,15 @@ def test_renewal_removes_older_ones_of_its_name_only(run_module: Any, arm: Any, 
     assert result["entra_application"]["client_secret"] == SECRET
 
 
+def test_older_secrets_are_kept_until_they_expire(run_module: Any, arm: Any, args: Any) -> None:
+    expired = "23232323-2323-2323-2323-232323232323"
+    expect_found(arm, application(credential(-1, expired), credential(60)))
+    expect_secret(arm)
+    expect_removal(arm, expired)
+    result = run_module(MODULE, {**args, "client_secret": {"rotate": True, "keep_older": True}})
+    assert result["entra_application"]["client_secret"] == SECRET
+
+
 def test_an_old_secret_that_can_not_be_removed_does_not_lose_the_new_one(run_module: Any, arm: Any, args: Any) -> None:
     expect_found(arm, application(credential(5)))
     expect_secret(arm)
