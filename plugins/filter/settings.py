@@ -9,7 +9,7 @@ from typing import Any
 
 from ..module_utils._attempts import attempt, created, created_tags
 from ..module_utils._settings import connection_strings, derive
-from ..module_utils._states import copy_result
+from ..module_utils._states import copy_result, locked, way_out
 from ..plugin_utils.plain import plain
 from ..plugin_utils.settings_spec import azure_problems, settings_problems
 
@@ -43,6 +43,12 @@ def _created_tags(databases: Any) -> dict[str, str]:
     return created_tags(plain(databases))
 
 
+def _way_out(result: Any, settings: Any) -> str:
+    row = plain(result)
+    told = (way_out(row.get("outcome"), row.get("migration") or {}), locked(row.get("outcome"), plain(settings)))
+    return " ".join(filter(None, told))
+
+
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
@@ -53,4 +59,5 @@ class FilterModule:
             "copy_result": _copy_result,
             "created": _created,
             "created_tags": _created_tags,
+            "way_out": _way_out,
         }

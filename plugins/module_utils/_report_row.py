@@ -12,22 +12,13 @@ from ._estimate import base_copy_seconds
 from ._report_changes import changes
 from ._report_words import between, masked, moment, order
 from ._settings import connection_strings
-from ._states import explain, final, waits_for
+from ._states import RETRY, explain, final, locked, waits_for, way_out
 
 SIDE = ("name", "host", "type", "resource_group", "version")
 # The order in which a reader wants them: first what asks for somebody.
 STATUSES = ("failed", "differs", "waiting", "ready", "running", "canceled", "not started", "succeeded")
 AGAIN = "Run again when that is mended: what is done stays done."
 COMPARE = "See what differs below. The source is unchanged; once it is mended, -e validate_again=true compares again."
-RETRY = "Then run again with another pgflex.migration_name: the service takes each name once."
-NEW_NAME = "Remove the cause and run again with another pgflex.migration_name: the service takes each name once."
-WAYS = {
-    "WaitingForLogicalReplicationSetupRequestOnSourceDB": "Set pgflex.allow_source_restart to true and run again.",
-    "WaitingForTargetDBOverwriteConfirmation": "Set pgflex.overwrite to true and run again, or cancel the migration.",
-    "WaitingForDBsToMigrateSpecification": "Name pgflex.databases and run again.",
-    "WaitingForDataMigrationScheduling": "Run again.",
-    "WaitingForDataMigrationWindow": "It goes on by itself when its window opens.",
-}
 # Type of each key of a row, in the order in which the JSON has them; the module report documents them.
 TYPES = {
     "host": "str",
@@ -97,7 +88,9 @@ def row_of(facts: dict[str, Any], host: str) -> dict[str, Any]:
     row["topology"] = _topology(facts.get("topology") or {})
     failure = facts.get("failure") or {}
     row["status"] = _status(row, failure)
-    row["problem"], row["remedy"] = _problem(row, failure, migration)
+    row["problem"], remedy = _problem(row, failure, migration)
+    begun = row["read_only_since"] or row["state"] not in ("", "Succeeded")
+    row["remedy"] = " ".join(filter(None, (remedy, locked(row["status"], settings) if begun else "")))
     row["failed_task"] = failure.get("task") or ""
     row["changes"] = changes(row, facts)
     clean: dict[str, Any] = masked(row, _secrets(facts))
@@ -246,7 +239,7 @@ def _problem(row: dict[str, Any], failure: dict[str, Any], migration: dict[str, 
         return row["validation"].get("summary") or "Source and target differ.", COMPARE
     if status in ("failed", "canceled") and row["state"] in ("Failed", "ValidationFailed", "Canceled"):
         message = row["problem"] or explain(migration)
-        return message, _finding_remedy(row, message) or NEW_NAME
+        return message, _finding_remedy(row, message) or way_out(status, row)
     if status == "failed":
         # A failure of this collection has its hint at the end of its sentence as well.
         message = (failure.get("message") or said).rstrip().removesuffix(failure.get("hint") or "").rstrip()
@@ -254,7 +247,7 @@ def _problem(row: dict[str, Any], failure: dict[str, Any], migration: dict[str, 
         return f"{after}{message}", failure.get("hint") or _finding_remedy(row, message) or AGAIN
     if status == "waiting":
         reason = waits_for(row)
-        return (f"It waits for {reason[1]}." if reason else said), WAYS.get(row["substate"], AGAIN)
+        return (f"It waits for {reason[1]}." if reason else said), way_out(status, row) or AGAIN
     if status == "ready":
         return said, "Run the playbook pgflex.migrate.cutover within 72 hours, or cancel the migration."
     return said, "Run again to go on watching." if status == "running" else ""

@@ -29,6 +29,19 @@ RELEASES = {
     "WaitingForDataMigrationScheduling": ("start_data_migration", "the start of the copy"),
     "WaitingForDataMigrationWindow": ("start_data_migration", "the migration window to open"),
 }
+# substate -> what to do about it in the settings of the roles
+WAYS = {
+    "WaitingForLogicalReplicationSetupRequestOnSourceDB": "Set pgflex.allow_source_restart to true and run again.",
+    "WaitingForTargetDBOverwriteConfirmation": "Set pgflex.overwrite to true and run again, or cancel the migration.",
+    "WaitingForDBsToMigrateSpecification": "Name pgflex.databases and run again.",
+    "WaitingForDataMigrationScheduling": "Run again.",
+    "WaitingForDataMigrationWindow": "It goes on by itself when its window opens.",
+}
+RETRY = (
+    "Then raise pgflex.attempts by one (or give another pgflex.migration_name) and run again: "
+    "the service takes each name once."
+)
+LOCKED = "The source is read-only until then: run again soon, or open it with pgflex.migrate.cancel."
 # It may be released before its time, but needs nobody for that.
 OPENS_BY_ITSELF = frozenset({"WaitingForDataMigrationWindow"})
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
@@ -64,6 +77,19 @@ def still_open(migration: dict[str, Any], names: list[str]) -> list[str]:
 def waits_for(migration: dict[str, Any]) -> tuple[str, str] | None:
     """(option, sentence) of what a waiting migration needs from its user, cutover aside."""
     return None if final(migration) else RELEASES.get(migration.get("substate") or "")
+
+
+def way_out(outcome: str | None, migration: dict[str, Any]) -> str:
+    """What to do about a migration that waits or has ended badly; empty where nothing is known."""
+    if outcome == "waiting":
+        return WAYS.get(migration.get("substate") or "", "")
+    return f"Remove the cause. {RETRY}" if outcome in ("failed", "canceled") else ""
+
+
+def locked(outcome: str | None, settings: dict[str, Any]) -> str:
+    """A sentence when the applications can not write after such an end; a cancel opens the source."""
+    read_only = (settings.get("cutover") or {}).get("source_read_only") and settings.get("option") != "Validate"
+    return LOCKED if outcome == "failed" and settings.get("mode") == "offline" and read_only else ""
 
 
 def offline(migration: dict[str, Any]) -> bool:

@@ -235,7 +235,8 @@ def test_a_migration_that_fails_says_why_and_how_to_go_on(pair: Pair, player: Pl
     assert done.code == 2 and "Traceback" not in done.output
     (error,) = re.findall(r"^fatal: .*$", done.output, re.MULTILINE)
     assert "603403" in error or "ollation" in error
-    assert "raise pgflex.attempts or give another pgflex.migration_name" in error
+    assert " has failed: " in error and "raise pgflex.attempts by one (or give another pgflex.migration_name)" in error
+    assert "The source is read-only until then" in error
 
 
 def test_writers_at_the_cutover_stop_it_and_the_source_stays_open(pair: Pair, player: Player) -> None:

@@ -22,7 +22,20 @@ from ansible_collections.pgflex.migrate.plugins.module_utils._report_row import 
 from ansible_collections.pgflex.migrate.plugins.module_utils._report_text import as_csv, as_json, summary
 from ansible_collections.pgflex.migrate.plugins.module_utils._report_words import duration, moment, size, span
 
-from .report_worlds import FINDING, MADE_AT, MARKER, NASTY, facts, failed, given, migration, nasty, states, validation
+from .report_worlds import (
+    FINDING,
+    MADE_AT,
+    MARKER,
+    NASTY,
+    facts,
+    failed,
+    given,
+    migration,
+    nasty,
+    settings,
+    states,
+    validation,
+)
 
 VOID = {"meta", "br", "link", "input", "hr", "img"}
 
@@ -160,6 +173,23 @@ def test_a_failure_of_the_service_gets_the_remedy_of_the_preflight() -> None:
     assert row["status"] == "failed" and row["problem"] == "603107: wal_level is replica."
     assert row["remedy"].startswith(FINDING["remedy"]) and "another pgflex.migration_name" in row["remedy"]
     assert row["downtime_seconds"] is None
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({}, True),
+        ({"mode": "online"}, False),
+        ({"option": "Validate"}, False),
+        ({"cutover": {"source_read_only": False}}, False),
+    ],
+)
+def test_it_says_that_the_applications_can_not_write(more: dict[str, Any], told: bool) -> None:
+    known = settings(**{"mode": "offline", **more})
+    ended = row_of(failed(settings=known), "shop")["remedy"]
+    refused = row_of({"settings": known, "failure": {"message": "No."}, "read_only_since": MADE_AT}, "shop")["remedy"]
+    early = row_of({"settings": known, "failure": {"message": "No."}}, "shop")["remedy"]
+    assert ["The source is read-only until then" in remedy for remedy in (ended, refused, early)] == [told, told, False]
 
 
 def test_a_host_that_knows_nothing() -> None:
