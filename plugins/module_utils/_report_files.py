@@ -62,7 +62,7 @@ class Report:
         self.summary = summary(self.rows)
 
     def _file(self, kind: str, path: str) -> Written:
-        file = SecretFile(Path(path), kind)
+        file = SecretFile(Path(path), kind, "ReportFile")
         file.check()
         return Written(kind, file, file.text() or None)
 

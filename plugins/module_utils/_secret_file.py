@@ -19,10 +19,11 @@ MODE = 0o600
 
 @dataclass(frozen=True)
 class SecretFile:
-    """A file on this host that holds one secret and nothing else; `option` is the user's option that names it."""
+    """A file on this host that only its owner can read; `option` names it to the user, `code` its failures."""
 
     path: Path
     option: str
+    code: str = "SecretFile"
 
     def check(self) -> None:
         """Raises before anything is made whose only copy could then not be kept."""
@@ -89,4 +90,4 @@ class SecretFile:
                 os.unlink(name)
 
     def _failure(self, why: str) -> ModuleFailure:
-        return ModuleFailure(f"{self.option} {self.path} {why}.", code="SecretFile")
+        return ModuleFailure(f"{self.option} {self.path} {why}.", code=self.code)

@@ -117,6 +117,9 @@ CASES = {
     "cutover-of-an-offline-migration": Case(
         ("pgflex.mode is offline: an offline migration has no cutover",), {"mode": "offline"}, playbook="cutover"
     ),
+    "report-nowhere": Case(
+        ("pgflex.report: there is no directory /nowhere",), {"report": {"html": "/nowhere/x.html", "csv": "x.csv"}}
+    ),
     "cutover-of-nothing": Case(
         ("There is no migration", "yet: make it with pgflex.migrate.migrate"), playbook="cutover"
     ),
