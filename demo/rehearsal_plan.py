@@ -21,7 +21,7 @@ TENANT = "7a1c0f5e-3b58-4c43-9f0e-5b8b1d2f6a01"
 FROM_AZURE = {"AllowAllAzureIps": ["0.0.0.0", "0.0.0.0"]}
 FROM_EVERYWHERE = {"everyone": ["0.0.0.0", "255.255.255.255"]}
 EXTENSIONS = "hstore,pg_trgm,pgcrypto,uuid-ossp,citext,btree_gin,btree_gist,unaccent,tablefunc"
-NOT_REHEARSED = ("window", "runtime_server_id", "migration_subnet_id", "migration_resource_group_id", "report_file")
+NOT_REHEARSED = ("window", "runtime_server_id", "migration_subnet_id", "migration_resource_group_id", "report")
 
 
 class CannotRehearse(Exception):

@@ -70,7 +70,7 @@ class Demo:
 
     def _migrate(self, application: Application, target: Server, undo: contextlib.ExitStack) -> int:
         """Runs the playbook; points the application at the target as soon as the comparison of all rows is good."""
-        variables = {"mode": self._mode, "report_file": str(self._report_file)}
+        variables = {"mode": self._mode, "report_json": str(self._report_file)}
         playbook = Playbook(PLAYBOOK, INVENTORY, variables, self._stage.environment)
         undo.callback(playbook.end)
         moved = False

@@ -29,6 +29,7 @@ FACTS = {
 }
 # The first that is there: as it was watched, looked at after a failure, found at the start.
 MIGRATIONS = (("migrate_result", "migration"), ("report_migration",), ("settings_migration",))
+OMITTED = "__omit_place_holder__"
 SECRETS = (
     ("identity_app", "client_secret"),
     ("pgflex_azure", "secret"),
@@ -54,25 +55,22 @@ def reports(
     found: dict[str, dict[str, Any]] = {}
     for host in hosts:
         known = variables[host]
-        wanted = wanted_files(known, files, look)
+        wanted = wanted_files(known, look) or files
         if not wanted:
             continue
-        row = row_of(facts_of(known, look, stopped=host in stopped), host)
-        for one in wanted:
-            report = found.setdefault(json.dumps(one, sort_keys=True), {**one, "hosts": []})
-            report["hosts"].append(row)
+        report = found.setdefault(json.dumps(wanted, sort_keys=True), {**wanted, "hosts": []})
+        report["hosts"].append(row_of(facts_of(known, look, stopped=host in stopped), host))
     return list(found.values())
 
 
-def wanted_files(known: Mapping[str, Any], files: dict[str, Any], look: Look) -> list[dict[str, Any]]:
+def wanted_files(known: Mapping[str, Any], look: Look) -> dict[str, str]:
     given = {kind: look(known, ("pgflex", "report", kind)) for kind in FORMATS}
-    named = {kind: str(path) for kind, path in given.items() if path}
-    # The older setting, whose JSON is the same.
-    alone = look(known, ("pgflex", "report_file"))
-    wanted = [named] if named else []
-    if alone and alone != named.get("json"):
-        wanted.append({"json": str(alone)})
-    return wanted or ([files] if files else [])
+    return {kind: path for kind, path in given.items() if _is_path(path)}
+
+
+def _is_path(value: Any) -> bool:
+    """Whether it is given: what `omit` leaves in a variable is an object, before ansible-core 2.19 a text."""
+    return isinstance(value, str) and value != "" and not value.startswith(OMITTED)
 
 
 def facts_of(known: Mapping[str, Any], look: Look, *, stopped: bool) -> dict[str, Any]:

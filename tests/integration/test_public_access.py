@@ -118,7 +118,7 @@ def test_check_mode_of_the_classic_service(pair: Pair, player: Player) -> None:
 def test_no_acknowledged_write_is_lost(pair: Pair, player: Player) -> None:
     report = player.folder / "report.json"
     with writing(pair) as written:
-        done = player.play("public_access", {"shop": pair.host(report_file=str(report))})
+        done = player.play("public_access", {"shop": pair.host(report={"json": str(report)})})
     assert done.code == 0, done.output
     with pair.target.connect("shop") as connection:
         found = [n for (n,) in connection.execute("SELECT n FROM written ORDER BY n")]

@@ -120,15 +120,3 @@ def test_alone_it_says_what_azure_still_knows(pair: Pair, player: Player) -> Non
     assert row["progress"][0]["tables_completed"] >= 6
     assert rows["broken"]["status"] == "failed" and "target" in rows["broken"]["problem"]
     assert rows["broken"]["source"]["name"] == "x"
-
-
-def test_the_older_setting_and_a_failed_host_without_a_rescue(
-    shared_lab: Running, files: dict[str, str], player: Player
-) -> None:
-    pairs = {name: make_pair(shared_lab, f"older-{name}") for name in ("orders", "stock")}
-    with pairs["stock"].source.connect("shop") as connection:
-        connection.execute("CREATE COLLATION german (provider = libc, locale = 'C')")
-    hosts = {name: pair.host(mode="offline", report_file=files["json"]) for name, pair in pairs.items()}
-    assert player.play("public_access", hosts).code == 2
-    found = json.loads(Path(files["json"]).read_text())["hosts"]
-    assert {name: row["outcome"] for name, row in found.items()} == {"orders": "succeeded", "stock": "failed"}

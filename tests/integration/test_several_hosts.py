@@ -17,11 +17,11 @@ def three(shared_lab: Running) -> dict[str, Pair]:
 
 
 def test_one_that_fails_stops_nobody_else(three: dict[str, Pair], player: Player) -> None:
-    report = player.folder / "report.json"
+    report = {"json": str(player.folder / "report.json")}
     hosts = {
-        "online": three["online"].host(report_file=str(report)),
-        "classic": three["classic"].host(mode="online", generation="classic", report_file=str(report)),
-        "broken": three["broken"].host(mode="offline", report_file=str(report)),
+        "online": three["online"].host(report=report),
+        "classic": three["classic"].host(mode="online", generation="classic", report=report),
+        "broken": three["broken"].host(mode="offline", report=report),
     }
     hosts["gone"] = {**hosts["broken"], "source": {**hosts["broken"]["source"], "name": "nobody"}}
     with three["broken"].source.connect("shop") as connection:
@@ -32,7 +32,7 @@ def test_one_that_fails_stops_nobody_else(three: dict[str, Pair], player: Player
     for name in ("online", "classic"):
         with three[name].target.connect("shop") as connection:
             assert connection.execute("SELECT count(*) FROM customer").fetchone() == (5000,)
-    rows = json.loads(report.read_text())["hosts"]
+    rows = json.loads((player.folder / "report.json").read_text())["hosts"]
     assert {name: row["outcome"] for name, row in rows.items()} == {
         "online": "succeeded",
         "classic": "succeeded",

@@ -200,18 +200,20 @@ def test_a_host_that_knows_nothing() -> None:
 
 
 def test_hosts_with_the_same_files_share_a_report() -> None:
-    night, old = {"html": "/n.html", "json": "/n.json"}, "/old.json"
+    night = {"html": "/n.html", "json": "/n.json"}
+    omitted = {"html": object(), "json": f"__omit_place_holder__{'0' * 40}", "csv": ""}
     variables = {
         "a": {"pgflex": given(report=night), "settings_run": facts()["settings"]},
-        "b": {"pgflex": given(report=night, report_file=old)},
+        "b": {"pgflex": given(report={**night, "csv": None})},
         "c": {"pgflex": {"source": {"name": "x"}}},
-        "d": {"pgflex": given(report_file="/n.json", report=night)},
+        "d": {"pgflex": given(report=omitted)},
+        "e": {"pgflex": given(report={**omitted, "json": "/e.json"})},
     }
-    found = reports(variables, ["a", "b", "c", "d"], ["b"], {"csv": "/rest.csv"}, look)
+    found = reports(variables, ["a", "b", "c", "d", "e"], ["b"], {"csv": "/rest.csv"}, look)
     assert [{**report, "hosts": [row["host"] for row in report["hosts"]]} for report in found] == [
-        {**night, "hosts": ["a", "b", "d"]},
-        {"json": old, "hosts": ["b"]},
-        {"csv": "/rest.csv", "hosts": ["c"]},
+        {**night, "hosts": ["a", "b"]},
+        {"csv": "/rest.csv", "hosts": ["c", "d"]},
+        {"json": "/e.json", "hosts": ["e"]},
     ]
     stopped = found[0]["hosts"][1]
     assert stopped["status"] == "failed" and "whose output says why" in stopped["problem"]
@@ -220,7 +222,7 @@ def test_hosts_with_the_same_files_share_a_report() -> None:
 
 def test_a_host_that_stopped_says_what_its_roles_had_found() -> None:
     missing = [{"message": "vnet1 has no gateway.", "remedy": "by_hand"}, {"message": "no", "remedy": "apply"}]
-    known = {"pgflex": given(report_file="/r.json"), "network_topology": {"missing": missing}}
+    known = {"pgflex": given(report={"json": "/r.json"}), "network_topology": {"missing": missing}}
     (report,) = reports({"a": known}, ["a"], ["a"], {}, look)
     assert report["hosts"][0]["problem"] == "vnet1 has no gateway."
     failure = {"failed": True, "msg": "There is no server x. Check it.", "failure": {"hint": "Check it."}}
