@@ -17,6 +17,7 @@ SCHEMA, VERSION = "pgflex.migrate.report", 1
 PAST = (
     "read_only_since",
     "finished_at",
+    "downtime_seconds",
     "validation",
     "validated_at",
     "rows",
@@ -57,7 +58,8 @@ def _joined(row: dict[str, Any], old: dict[str, Any] | None) -> dict[str, Any]:
         # The end was seen when it came; a later look only sees that it has come.
         joined["ended_at"] = old["ended_at"]
     joined["started_at"] = min(filter(None, (old["started_at"], row["started_at"])), key=order, default="")
-    return joined | spans(joined)
+    # Where its times are not known, what was said of its durations stands.
+    return joined | {key: value for key, value in spans(joined).items() if value is not None}
 
 
 def _another(row: dict[str, Any], old: dict[str, Any]) -> bool:
