@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._report_text import compared, side, validated
-from ._report_words import count, duration, escaped, plural, second, size
+from ._report_words import count, duration, escaped, minute, plural, second, size
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ SYMBOLS = {
     "running": ("", "\u25b6"),
     "not started": ("", "\u00b7"),
 }
+BAD = ("failed", "differs")
 SEVERITY = {"blocks": "b", "warns": "w", "informs": ""}
 ACCESS = {
     "public": "public access",
@@ -70,7 +71,7 @@ def details(row: dict[str, Any], anchor: str, limits: Limits, *, opened: bool) -
 
 
 def _facts(row: dict[str, Any], most: int) -> str:
-    since = f", {escaped(' '.join(filter(None, (row['state'], row['substate']))))}" if row["state"] else ""
+    since = f", {escaped(' / '.join(filter(None, (row['state'], row['substate']))))}" if row["state"] else ""
     facts = [
         ("Problem", escaped(row["problem"])),
         ("What to do", escaped(row["remedy"])),
@@ -101,9 +102,10 @@ def _server(server: dict[str, Any]) -> str:
 def _topology(found: dict[str, Any]) -> str:
     if not found:
         return ""
-    ways = [f"the {end} by {ACCESS.get(found[f'{end}_access'] or '', 'no way yet')}" for end in ("source", "target")]
+    source, target = (ACCESS.get(found[f"{end}_access"] or "", "no way yet") for end in ("source", "target"))
+    ways = f"{source} to both servers" if source == target else f"{source} to the source, {target} to the target"
     dns = " The migrating side asks DNS servers of its own network." if found.get("custom_dns") else ""
-    text = f"{found.get('title')}: {' and '.join(ways)}. Migrates from: {found.get('migrates_from') or 'nowhere yet'}"
+    text = f"{ways[:1].upper()}{ways[1:]}. Migrates from: {found.get('migrates_from') or 'nowhere yet'}"
     return f"{escaped(text.rstrip('.'))}.{dns}"
 
 
@@ -145,9 +147,9 @@ def _progress(row: dict[str, Any], most: int) -> str:
         "Changes applied",
         "To come",
         "Behind (s)",
-        "",
+        "Message",
     )
-    return table("Tables", (*heads[:-1], "Message"), lines)
+    return table("Tables", heads, lines)
 
 
 def _findings(row: dict[str, Any], most: int) -> str:
@@ -287,7 +289,8 @@ SHORT = (_facts, _changes)
 
 
 def verdict(row: dict[str, Any]) -> str:
-    """The fleet table's cell about the validation."""
+    """The fleet table's cell about the validation, with what was compared, or when an earlier run has done it."""
     told = {"yes": "equal", "no": "differs"}.get(validated(row), "")
-    number = len(compared(row))
-    return f"{told}, {plural(number, 'table')}" if told and number else told
+    if not told:
+        return ""
+    return f"{told}, {plural(len(compared(row)), 'table') if row['validation'] else minute(row['validated_at'])}"

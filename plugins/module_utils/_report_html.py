@@ -10,18 +10,19 @@ import base64
 import hashlib
 from typing import Any
 
-from ._report_hosts import LIMITS, Limits, details, state, verdict
+from ._report_hosts import BAD, LIMITS, Limits, details, state, verdict
 from ._report_style import SCRIPT, STYLE
 from ._report_text import ordered, side, summary
 from ._report_timeline import timeline
 from ._report_words import between, count, duration, escaped, minute, plural, second, size, span
 
-# As many hosts' details are open from the start.
-OPEN = 3
+# As many hosts' details are open from the start, and as many of those that need somebody.
+OPEN, OPEN_BAD = 3, 10
 LARGEST = 4_800_000
 COLUMNS = (
     "Host",
     "State",
+    "Problem and remedy",
     "Source, target",
     "Databases",
     "Mode, engine",
@@ -30,8 +31,10 @@ COLUMNS = (
     "Copy, estimate",
     "Downtime",
     "Validation",
-    "Problem and remedy",
 )
+# On a telephone each row is a card, whose cells name their columns; those before the fourth need no name.
+NAMED = "".join(f'#fleet td:nth-child({place}):before{{content:"{COLUMNS[place - 1]}"}}' for place in range(4, 12))
+LOOK = f"{STYLE}@media screen and (max-width:40rem){{{NAMED}}}\n"
 
 
 def _digest(text: str) -> str:
@@ -39,7 +42,7 @@ def _digest(text: str) -> str:
 
 
 # Whatever the names of databases hold: no browser loads or runs anything but what stands here.
-POLICY = f"default-src 'none'; style-src {_digest(STYLE)}; script-src {_digest(SCRIPT)}"
+POLICY = f"default-src 'none'; style-src {_digest(LOOK)}; script-src {_digest(SCRIPT)}"
 
 
 def as_html(rows: list[dict[str, Any]], title: str, made_at: str) -> str:
@@ -49,7 +52,7 @@ def as_html(rows: list[dict[str, Any]], title: str, made_at: str) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{escaped(POLICY)}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<meta name="color-scheme" content="light dark"><title>{name}</title><style>{STYLE}</style></head>'
+        f'<meta name="color-scheme" content="light dark"><title>{name}</title><style>{LOOK}</style></head>'
     )
     when = f'<time id="made-at" datetime="{escaped(made_at)}">{second(made_at)}</time>'
     header = (
@@ -65,25 +68,31 @@ def as_html(rows: list[dict[str, Any]], title: str, made_at: str) -> str:
 
 def _summary(known: dict[str, Any]) -> str:
     down = known["downtime"]
-    tiles = [("Migrations", count(known["hosts"]), plural(known["databases"], "database"))]
-    tiles += [(status.capitalize(), count(number), "") for status, number in known["statuses"].items()]
+    tiles = [_tile("Migrations", count(known["hosts"]), plural(known["databases"], "database"))]
+    tiles += [
+        _tile(status.capitalize(), count(number), colour="b" if status in BAD else "")
+        for status, number in known["statuses"].items()
+    ]
     if known["rows"] is not None:
-        tiles.append(("Rows compared", count(known["rows"]), ""))
+        tiles.append(_tile("Rows compared", count(known["rows"])))
     if known["bytes"] is not None:
-        tiles.append(("Data", size(known["bytes"]), ""))
+        tiles.append(_tile("Data", size(known["bytes"])))
     if down:
-        spread = f"{duration(down['least'])} to {duration(down['most'])}, {plural(known['downtimes'], 'migration')}"
-        tiles.append(("Downtime, median", duration(down["median"]), spread))
+        spread = f"{duration(down['least'])} to {duration(down['most'])}, " if down["least"] != down["most"] else ""
+        more = f"{spread}{plural(known['downtimes'], 'migration')}"
+        tiles.append(_tile("Downtime, median", duration(down["median"]), more))
     if known["started_at"]:
         took = duration(between(known["started_at"], known["ended_at"]))
-        tiles.append(("From the first start to the last end", took, span(known["started_at"], known["ended_at"])))
-    shown = "".join(
-        f"<div><dt>{name}</dt><dd>{value}{f'<small>{more}</small>' if more else ''}</dd></div>"
-        for name, value, more in tiles
-    )
+        tiles.append(_tile("From the first start to the last end", took, span(known["started_at"], known["ended_at"])))
+    shown = "".join(tiles)
     return (
         f'<section aria-labelledby="in-short"><h2 id="in-short">In short</h2><dl class="tiles">{shown}</dl></section>'
     )
+
+
+def _tile(name: str, value: str, more: str = "", colour: str = "") -> str:
+    small = f"<small>{more}</small>" if more else ""
+    return f"<div{f' class={colour}' if colour else ''}><dt>{name}</dt><dd>{value}{small}</dd></div>"
 
 
 def _fleet(rows: list[dict[str, Any]], made_at: str) -> str:
@@ -103,6 +112,7 @@ def _line(row: dict[str, Any], anchor: str, made_at: str) -> str:
     remedy = f"<span class=remedy>{escaped(row['remedy'])}</span>" if row["remedy"] else ""
     cells = [
         _cell(state(row)),
+        f"<td class=said>{escaped(row['problem'])}{remedy}</td>",
         _cell(_servers(row)),
         _cell(escaped(", ".join(map(str, row["databases"])))),
         _cell("<br>".join(part for part in (escaped(row["mode"]), _engine(row)) if part)),
@@ -111,7 +121,6 @@ def _line(row: dict[str, Any], anchor: str, made_at: str) -> str:
         _compared(row),
         _number(row["downtime_seconds"]),
         _cell(verdict(row)),
-        f"<td class=said>{escaped(row['problem'])}{remedy}</td>",
     ]
     link = f'<a href="#{anchor}">{escaped(row["host"])}</a>'
     return f'<tr data-s="{escaped(row["status"])}"><th scope=row>{link}</th>{"".join(cells)}</tr>'
@@ -153,5 +162,8 @@ def _timeline(rows: list[dict[str, Any]], made_at: str) -> str:
 
 
 def _hosts(rows: list[dict[str, Any]], limits: Limits) -> str:
-    shown = "\n".join(details(row, f"h{place}", limits, opened=len(rows) <= OPEN) for place, row in enumerate(rows))
-    return f'<section aria-labelledby="each"><h2 id="each">Each migration</h2>{shown}</section>'
+    shown = [
+        details(row, f"h{place}", limits, opened=len(rows) <= OPEN or (row["status"] in BAD and place < OPEN_BAD))
+        for place, row in enumerate(rows)
+    ]
+    return f'<section aria-labelledby="each"><h2 id="each">Each migration</h2>{chr(10).join(shown)}</section>'

@@ -24,6 +24,7 @@ h1,h2,h3,p,li,dd,summary{overflow-wrap:anywhere}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.6rem;margin:1rem 0;padding:0}
 .tiles div{border:1px solid var(--line);border-radius:6px;padding:.5rem .8rem;background:var(--band)}
 .tiles dt{color:var(--soft);font-size:.85rem}.tiles dd{margin:0;font-size:1.25rem;font-weight:600}
+.tiles .b dd{color:var(--bad)}
 .tiles small{display:block;font-size:.8rem;font-weight:400;color:var(--soft)}
 .wide{overflow-x:auto;border:1px solid var(--line);border-radius:6px}
 caption{text-align:left;font-weight:600;font-size:.95rem;padding:.3rem .55rem}caption small{font-weight:400}
@@ -34,7 +35,7 @@ thead th{background:var(--band);font-weight:600;vertical-align:bottom}
 tbody tr:last-child>*{border-bottom:0}tbody th{font-weight:600}
 #fleet td,#fleet tbody th{max-width:13rem}#fleet .said{min-width:15rem;max-width:none}
 #fleet{font-size:.82rem}#fleet th,#fleet td{padding:.3rem .45rem}
-#fleet td:nth-child(3){min-width:10rem}#fleet td:nth-child(6){white-space:nowrap}
+#fleet td:nth-child(4){min-width:10rem}#fleet td:nth-child(7){white-space:nowrap}
 #fleet tbody th{position:sticky;left:0;background:var(--page);border-right:1px solid var(--line)}
 #fleet thead th:first-child{position:sticky;left:0;border-right:1px solid var(--line)}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}thead .n{text-align:right}
@@ -60,8 +61,15 @@ summary{cursor:pointer;padding:.5rem 0}summary h3{display:inline;margin:0 .5rem 
 code{font:.86em/1.4 ui-monospace,Consolas,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
 ul{margin:.3rem 0;padding-left:1.2rem}
 @media(max-width:40rem){body{padding:.8rem}.facts{grid-template-columns:1fr;gap:0}.facts dd{margin-bottom:.4rem}
-.tiles{grid-template-columns:repeat(2,1fr)}#fleet .said{min-width:24rem}
-#fleet tbody th,#fleet thead th:first-child{max-width:8rem}}
+.tiles{grid-template-columns:repeat(2,1fr)}}
+@media screen and (max-width:40rem){#fleet thead{position:absolute;left:-99rem}
+#fleet,#fleet tbody,#fleet tr{display:block}#fleet tr[hidden]{display:none}
+#fleet tr{padding:.5rem .6rem;border-bottom:1px solid var(--line)}#fleet tr:last-child{border-bottom:0}
+#fleet td,#fleet tbody th{display:block;border:0;padding:.1rem 0;max-width:none;min-width:0;text-align:left}
+#fleet tbody th,#fleet td:nth-child(2){display:inline-block;position:static;margin-right:.6rem;font-size:.95rem}
+#fleet td:nth-child(n+4){position:relative;padding-left:8.5rem}#fleet td:empty{display:none}
+#fleet td:nth-child(n+4)::before{position:absolute;left:0;color:var(--soft)}
+#fleet .said{min-width:0;padding:.2rem 0 .4rem}}
 @page{size:A4 landscape;margin:12mm}
 @media print{html{font-size:12px}.tiles{grid-template-columns:repeat(auto-fit,minmax(8rem,1fr))}
 body{padding:0;max-width:none;font-size:9pt}.tools,.skip{display:none}
@@ -69,7 +77,7 @@ body{padding:0;max-width:none;font-size:9pt}.tools,.skip{display:none}
 #fleet tr>:nth-child(n){min-width:0;max-width:none}
 #fleet tbody th,#fleet thead th:first-child{position:static}
 thead{display:table-header-group}tr,figure,.tiles div{break-inside:avoid}h2,h3,h4,summary{break-after:avoid}
-#fleet tr>:nth-child(3){min-width:9rem}.host .wide,.key{break-inside:avoid}
+#fleet tr>:nth-child(4){min-width:9rem}.host .wide,.key{break-inside:avoid}
 .key,caption{break-after:avoid}caption{padding-left:0}
 details::details-content{content-visibility:visible;block-size:auto}summary{list-style:none}
 details.host{border:0;border-top:1px solid var(--line);border-radius:0;padding:0}

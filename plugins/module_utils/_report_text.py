@@ -14,7 +14,7 @@ from typing import Any
 
 from ._report_merge import SCHEMA, VERSION
 from ._report_row import STATUSES
-from ._report_words import clean
+from ._report_words import clean, second
 
 # A spreadsheet takes a cell that begins with one of these for a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -48,6 +48,7 @@ COLUMNS = (
     "problem",
     "remedy",
 )
+TIMES = ("started_at", "ended_at", "read_only_since", "finished_at", "validated_at")
 
 
 def ordered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -125,7 +126,9 @@ def _values(row: dict[str, Any]) -> list[Any]:
         "validated": validated(row),
         "tables_compared": len(compared(row)) or None,
     }
-    return [told[name] for name in COLUMNS]
+    # The service, the servers and this machine write times in three ways.
+    times = {name: second(row[name]) if row[name] else "" for name in TIMES}
+    return [{**told, **times}[name] for name in COLUMNS]
 
 
 def _cell(value: Any) -> str:

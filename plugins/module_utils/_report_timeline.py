@@ -20,13 +20,18 @@ ROWS = 15
 ROW = 34
 AXIS = 18
 LONGEST = 60
-# (class, words) by what a substate says; the first that fits.
-KINDS = (
-    ("x", "cutover", ("CompletingMigration",)),
-    ("w1", "waiting", ("Waiting",)),
-    ("c", "copying", ("MigratingData",)),
-    ("p", "preparing, validating", ("",)),
-)
+# What its substate begins with, and what it is called; any other is the first.
+KINDS = {
+    "p": ("", "preparing, validating"),
+    "c": ("MigratingData", "copying"),
+    "w1": ("Waiting", "waiting"),
+    "x": ("CompletingMigration", "cutover"),
+}
+WORDS = {
+    **{name: words for name, (_start, words) in KINDS.items()},
+    "r": "run, its states were not seen",
+    "d": "downtime",
+}
 STEPS = (60, 300, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800)
 TICKS = 6
 
@@ -48,7 +53,8 @@ def timeline(rows: list[dict[str, Any]], made_at: str) -> str:
         return ""
     scale = _scale(begun, made_at)
     parts = [begun[index : index + ROWS] for index in range(0, len(begun), ROWS)]
-    return _key() + "".join(_figure(part, scale, made_at) for part in parts)
+    drawn = "".join(_figure(part, scale, made_at) for part in parts)
+    return _key(drawn) + drawn
 
 
 def _scale(rows: list[dict[str, Any]], made_at: str) -> Scale:
@@ -62,9 +68,8 @@ def _times(row: dict[str, Any], made_at: str) -> list[str]:
     return [row["started_at"], row["ended_at"] or made_at, row["read_only_since"], row["finished_at"], *seen]
 
 
-def _key() -> str:
-    items = [*((name, words) for name, words, _starts in KINDS), ("r", "run, its states were not seen")]
-    items.append(("d", "downtime"))
+def _key(drawn: str) -> str:
+    items = [(name, words) for name, words in WORDS.items() if f'<rect class="{name}"' in drawn]
     swatch = '<li><svg aria-hidden="true"><rect class="{}" width="14" height="10" rx="2"/></svg>{}</li>'
     return f'<ul class="key">{"".join(swatch.format(*item) for item in items)}</ul>'
 
@@ -129,7 +134,7 @@ def _ended(state: dict[str, Any]) -> bool:
 
 def _kind(state: dict[str, Any]) -> str:
     text = state["substate"] or ""
-    return next(name for name, _words, starts in KINDS if text.startswith(starts))
+    return next((name for name, (start, _words) in KINDS.items() if start and text.startswith(start)), "p")
 
 
 def _piece(kind: str, start: str, end: str, words: str, scale: Scale, y: int, height: int = 9) -> str:

@@ -89,9 +89,10 @@ def span(start: Any, end: Any) -> str:
 
 
 def duration(seconds: float | None) -> str:
+    """0.8 s, 1:15 min or 1:02:03 h."""
     if seconds is None:
         return NOTHING
-    return f"{seconds:.1f} s" if seconds < 60 else clock(seconds)
+    return f"{seconds:.1f} s" if seconds < 60 else f"{clock(seconds)} {'min' if seconds < 3600 else 'h'}"
 
 
 def size(number: float | None) -> str:

@@ -193,7 +193,7 @@ options:
     type: path
   csv:
     description:
-      - File that gets a line for each row, for a spreadsheet.
+      - File that gets a line for each row, for a spreadsheet. Times in it are in UTC.
     type: path
   title:
     description:

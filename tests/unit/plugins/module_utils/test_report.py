@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.pgflex.migrate.plugins.module_utils._report_gather import reports
-from ansible_collections.pgflex.migrate.plugins.module_utils._report_html import as_html
+from ansible_collections.pgflex.migrate.plugins.module_utils._report_html import COLUMNS, as_html
 from ansible_collections.pgflex.migrate.plugins.module_utils._report_merge import earlier_rows, merged
 from ansible_collections.pgflex.migrate.plugins.module_utils._report_row import EMPTY, row_of
 from ansible_collections.pgflex.migrate.plugins.module_utils._report_text import as_csv, as_json, summary
@@ -274,9 +274,45 @@ def test_the_page_needs_nothing_else_and_has_its_headers() -> None:
     assert len(page.named("table")) == len(named) + len(page.named("caption"))
     assert page.named("html")[0]["lang"] == "en"
     words = " ".join(page.words)
-    for said in ("In short", "Over time", "1:12:00", "35:00", "3:30", "equal, 2 tables", "Peering of hub and spoke"):
+    told = (
+        "In short",
+        "Over time",
+        "1:12:00 h",
+        "35:00 min",
+        "3:30 min",
+        "equal, 2 tables",
+        "Peering of hub and spoke",
+    )
+    for said in (*told, "Succeeded / Completed", "Public access to both servers. Migrates from"):
         assert said in words, said
     assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org)", as_html([row_of(facts(), "shop")], "F", MADE_AT))
+
+
+def test_what_asks_for_somebody_is_before_ones_eyes() -> None:
+    rows = [row_of(failed(), f"stock{place}") for place in range(11)]
+    rows += [row_of(facts(validation=validation(equal=False)), "billing"), row_of(facts(), "shop")]
+    page = Page(as_html(rows, "Fleet", MADE_AT))
+    assert COLUMNS[:3] == ("Host", "State", "Problem and remedy")
+    assert ["open" in each for each in page.named("details")] == [True] * 10 + [False] * 3
+    assert len([tile for tile in page.named("div") if tile.get("class") == "b"]) == 2
+
+
+def test_the_legend_has_what_is_drawn_in_the_order_of_time() -> None:
+    def legend(*rows: dict[str, Any]) -> list[str | None]:
+        page = Page(as_html(list(rows), "Fleet", MADE_AT))
+        return [drawn["class"] for drawn in page.named("rect") if drawn.get("width") == "14"]
+
+    assert legend(row_of(failed(), "stock")) == ["p", "c"]
+    assert legend(row_of(facts(), "shop"), row_of(facts(states=[]), "orders")) == ["p", "c", "w1", "x", "r", "d"]
+
+
+def test_one_downtime_is_no_spread_and_an_old_validation_has_its_time() -> None:
+    row = row_of(facts(validation=None), "shop") | {"validated_at": "2026-11-21T03:15:00Z"}
+    words = " ".join(Page(as_html([row], "Fleet", MADE_AT)).words)
+    assert "3:30 min 1 migration" in words and "equal, 2026-11-21 03:15" in words
+    (line,) = csv.DictReader(io.StringIO(as_csv([row]).removeprefix("\ufeff")))
+    times = [line[key] for key in ("started_at", "ended_at", "read_only_since", "finished_at", "validated_at")]
+    assert times == [f"2026-11-21 {at}" for at in ("02:00:00", "03:12:00", "03:09:00", "03:12:30", "03:15:00")]
 
 
 def test_the_timeline_has_a_bar_for_each_state_and_the_downtime() -> None:
@@ -341,7 +377,7 @@ def test_words() -> None:
         "4.2 GB",
         "123 GB",
     ]
-    assert [duration(seconds) for seconds in (None, 0.8, 75, 3723)] == ["\u2013", "0.8 s", "1:15", "1:02:03"]
+    assert [duration(seconds) for seconds in (None, 0.8, 75, 3723)] == ["\u2013", "0.8 s", "1:15 min", "1:02:03 h"]
     assert span("2026-11-21T02:00Z", "2026-11-21T03:00Z") == "2026-11-21 02:00 to 03:00"
     assert moment("nonsense") is None and moment("2026-11-21T02:00:00") == moment("2026-11-21T03:00:00+01:00")
 
