@@ -23,33 +23,33 @@ export LC_ALL := C.UTF-8
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/[$$][$$]/, "$$", $$2); printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/[$$][$$]/, "$$", $$2); printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(READY) ## a whole migration in the lab, from nothing to the proof that every row arrived
+demo: $(READY) ## a migration in the lab, to the proof of every row
 	@$(BIN)/python demo/run.py
 
 .PHONY: rehearse
-rehearse: $(READY) ## a playbook for your own inventory in the lab: INVENTORY=path [PLAYBOOK=name] [SIZE=MB]
+rehearse: $(READY) ## yours: INVENTORY=path [PLAYBOOK=name] [SIZE=MB]
 	@: "$${INVENTORY:?give your inventory: make rehearse INVENTORY=path}"
 	@PYTHONPATH=.build/collections:tests/lab $(BIN)/python demo/rehearse.py \
 		--size "$${SIZE:-10}" "$$INVENTORY" $(PLAYBOOK)
 
 .PHONY: test
-test: $(READY) ## everything that CI runs: lint, sanity, old and new ansible-core, all tests
+test: $(READY) ## everything that CI runs
 	@$(MAKE) -k -j2 --output-sync=target sanity $(LINTS)
 	@$(MAKE) test-matrix
 	@$(MAKE) postgres-versions
 	@$(PYTEST)
 
 .PHONY: venv
-venv: $(READY) ## .venv with the pinned requirements; PostgreSQL from the distribution where it is missing
+venv: $(READY) ## the pinned requirements, and PostgreSQL
 
 $(READY): requirements.txt $(wildcard tests/requirements/*.txt) scripts/setup
 	@scripts/setup
 
 .PHONY: lab
-lab: $(READY) ## start the lab and print how to use it: eval "$$(make lab)"
+lab: $(READY) ## start the lab: eval "$$(make lab)"
 	@PYTHONPATH=tests/lab $(BIN)/python -m pgflex_lab start
 	@echo "export PATH='$(CURDIR)/$(BIN)':\"\$$PATH\" ANSIBLE_COLLECTIONS_PATH='$(ANSIBLE_COLLECTIONS_PATH)'"
 
@@ -66,15 +66,15 @@ lab-test: $(READY) ## the lab's own tests
 	@$(PYTEST) tests/lab
 
 .PHONY: postgres-versions
-postgres-versions: $(READY) ## PostgreSQL of the majors that the tests use, into .build/postgres
+postgres-versions: $(READY) ## PostgreSQL of the majors that the tests use
 	@PYTHONPATH=tests $(BIN)/python -m postgres_versions
 
 .PHONY: bench-data
-bench-data: $(READY) ## time of copying and comparing data: [SIZES="1 5"] (GB) [RUNS=3] [MAJOR=15]
+bench-data: $(READY) ## copy, compare: [SIZES="1 5"] (GB) [RUNS=3] [MAJOR=15]
 	@PYTHONPATH=tests $(BIN)/python tests/bench/data.py
 
 .PHONY: bench-fleet
-bench-fleet: $(READY) ## cost of many migrations, beside az: [SIZES="1 10 100"] [EMPTY=1000] [AZ="1 10"] [OPTIONS=--profile]
+bench-fleet: $(READY) ## cost of many migrations: [SIZES="1 10"] [OPTIONS=...]
 	@PYTHONPATH=.build/collections:tests/lab:tests/conformance $(BIN)/python tests/bench/fleet.py \
 		--sizes $${SIZES-1 10 100} --empty $${EMPTY-1000} --az $${AZ-1 10} $(OPTIONS)
 
@@ -83,11 +83,11 @@ integration: $(READY) ## playbooks, roles and modules against the lab; the demo
 	@$(PYTEST) tests/integration tests/demo
 
 .PHONY: conformance
-conformance: $(READY) ## clients that others wrote judge the lab; a table of what each tried
+conformance: $(READY) ## clients that others wrote judge the lab
 	@$(PYTEST) tests/conformance
 
 .PHONY: coverage
-coverage: $(READY) ## unit tests with the lines of plugins/ that they did not reach
+coverage: $(READY) ## unit tests, and the lines that they did not reach
 	@$(PYTEST) tests/unit --cov --cov-report=term-missing:skip-covered
 
 LINTS := lint-ruff lint-format lint-mypy lint-yaml lint-ansible lint-docs lint-changelog lint-shell
@@ -125,7 +125,7 @@ sanity: $(READY) ## ansible-test sanity, in a virtual environment
 	@$(STEP) 'ansible-test sanity' scripts/sanity
 
 .PHONY: test-matrix
-test-matrix: $(READY) ## unit tests and a playbook on the oldest and the newest ansible-core
+test-matrix: $(READY) ## the oldest and the newest ansible-core
 	@scripts/matrix
 
 .PHONY: format
@@ -138,7 +138,7 @@ build: $(READY) ## the collection as an archive, in .build
 	@$(BIN)/ansible-galaxy collection build --force --output-path .build
 
 .PHONY: lock
-lock: $(READY) ## write the newest versions into constraints.txt; needs python3.11, 3.12 and 3.13
+lock: $(READY) ## newest constraints.txt; needs python3.11 to 3.13
 	@$(BIN)/python scripts/lock.py python3.11 python3.12 python3.13
 
 .PHONY: clean

@@ -148,14 +148,15 @@ def read_only_database(look: Look) -> Iterator[Hit]:
     SOURCE,
     DATABASE,
     "informs",
-    "the database takes writes, which an offline migration would miss",
+    "the database takes writes; an offline copy needs it at rest",
     "Stop the applications, or make the database read-only before the migration.",
     can_apply="read_only_source",
     mode="offline",
 )
 def writable_source(look: Look) -> Iterator[Hit]:
     if look.names("SELECT reset_val FROM pg_settings WHERE name = 'default_transaction_read_only'") == ["off"]:
-        yield Hit(look.database or "", f"{look.database} takes writes; those after the start of the copy are lost.")
+        text = f"{look.database} takes writes; the play makes it read-only before the copy begins"
+        yield Hit(look.database or "", f"{text}, unless pgflex.cutover.source_read_only is false.")
 
 
 @rule(

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The values before the remedies, in a table of the target: they have to be there when the control node is not."""
+"""The values before the remedies, in a table of the target: they have to be there when this machine is not."""
 
 from __future__ import annotations
 

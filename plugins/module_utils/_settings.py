@@ -151,7 +151,8 @@ def _cutover_problems(cutover: dict[str, Any]) -> list[str]:
     wrong = [name for name in ("start", "end") if not MOMENT.fullmatch(str(window.get(name) or ""))]
     if wrong:
         which = " and ".join(f"pgflex.cutover.window.{name}" for name in wrong)
-        return [f"{which} has to be a time in UTC such as 2026-11-21T02:00:00Z: pgflex.cutover.trigger is window."]
+        be = "have to be times" if len(wrong) > 1 else "has to be a time"
+        return [f"{which} {be} in UTC such as 2026-11-21T02:00:00Z: pgflex.cutover.trigger is window."]
     if window["end"] <= window["start"]:
         return ["pgflex.cutover.window ends before it starts."]
     return []

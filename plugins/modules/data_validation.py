@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: data_validation
-short_description: Compares every row of databases on the source and the target
+short_description: Compare every row of databases on the source and the target
 version_added: "1.0.0"
 description:
   - Compares the count and a hash sum over all rows of every table of several databases on two servers, each side in

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: preflight
-short_description: Finds what would stop a migration, days before it
+short_description: Find what would stop a migration, days before it
 version_added: "1.0.0"
 description:
   - Looks at both servers, at all databases at once, and at the target as a resource of Azure for what the migration

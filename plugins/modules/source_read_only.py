@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: source_read_only
-short_description: Stops the writing to databases of the source server, or lets it go on
+short_description: Stop the writing to databases of the source server, or let it go on
 version_added: "1.0.0"
 description:
   - Stops the writing to some databases before a cutover or an offline migration, and undoes it for a rollback.
