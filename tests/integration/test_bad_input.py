@@ -130,8 +130,8 @@ def refused(done: Played) -> str:
     """The one error of a run that failed as it should, on one line."""
     assert done.code == 2, done.output
     assert "Traceback" not in done.output and "stderr" not in done.output
-    assert done.recap()["failed"] == 1 and done.recap()["changed"] == 0, done.output
-    (error,) = re.findall(r"^fatal: .*$", done.output, re.MULTILINE)
+    assert done.recap()["failed"] and done.recap()["changed"] == 0, done.output
+    (error,) = re.findall(r"^fatal: \[shop\].*$", done.output, re.MULTILINE)
     return " ".join(error.replace("\\n", " ").replace('\\"', '"').split())
 
 
