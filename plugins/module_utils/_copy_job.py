@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ._copy_choice import Choice
 from ._copy_ledger import Canceled, Copy, DatabaseCopy, Ledger, now
 from ._copy_programs import Child, Programs, finish, start
-from ._postgres import APPLICATION_NAME, Server, connect, identifier, sql_errors
+from ._postgres import APPLICATION_NAME, Server, connect, sql_errors
 
 if TYPE_CHECKING:
     import psycopg
@@ -151,7 +151,3 @@ def end_workers(server: Server, databases: Sequence[str], copy_id: str) -> None:
             "AND usename = current_user AND pid <> pg_backend_pid()",
             [f"{WORKER} pgflex\\_{copy_id}\\_%"],
         )
-
-
-def quoted_list(names: Sequence[tuple[str, str]]) -> str:
-    return ", ".join(identifier(*name) for name in names)

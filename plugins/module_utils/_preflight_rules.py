@@ -17,7 +17,6 @@ SOURCE, TARGET = "source", "target"
 SEVERITIES = ("blocks", "warns", "informs")
 # Where a rule looks: at the options alone, at a server, at each database of a server, at what Azure says of the target.
 PLAN, SERVER, DATABASE, AZURE = "plan", "server", "database", "azure"
-SCOPES = (PLAN, SERVER, DATABASE, AZURE)
 REMEDIES = (
     "allow_extensions",
     "preload_libraries",

@@ -95,9 +95,6 @@ class Bench:
             cursor = self.session(side, database).execute(sql.encode(), list(values) or None)
             return cursor.fetchall() if cursor.description else []
 
-    def has_resource(self, side: str) -> bool:
-        return self._azure is not None and bool(self._resources.get(side))
-
     def server(self, side: str, remedy: str) -> SingleServer | FlexibleServer:
         where = self._resources.get(side)
         if self._azure is None or not where:

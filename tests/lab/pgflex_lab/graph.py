@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import copy
 import re
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -524,7 +523,3 @@ class Graph:
             following = urlencode({**query, "$skiptoken": str(start + top)})
             answer["@odata.nextLink"] = f"{request.base_url}/v1.0/{kind}?{following}"
         return {**answer, "value": page}
-
-
-def new_request_id() -> str:
-    return str(uuid.uuid4())

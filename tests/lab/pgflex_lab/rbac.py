@@ -164,10 +164,6 @@ class Rbac:
         target = scope if isinstance(scope, ResourceId) else ResourceId.parse(scope)
         return [role for role, at in self._effective(principal_id) if at.contains(target)]
 
-    def has_role(self, principal_id: str, role_name: str, scope: str | ResourceId) -> bool:
-        """Is that very role assigned at the scope or above it?"""
-        return any(role.name.lower() == role_name.lower() for role in self.roles_at(principal_id, scope))
-
     def sees_something_in(self, principal_id: str, scope: ResourceId) -> bool:
         """Has the caller any role at, above or below the scope?"""
         return any(at.contains(scope) or scope.contains(at) for _other, at in self._effective(principal_id))

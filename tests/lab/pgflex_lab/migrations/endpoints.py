@@ -20,7 +20,6 @@ from pgflex_lab.reachability import Journey
 if TYPE_CHECKING:
     from pgflex_lab.lab import Lab
 
-SINGLE_TYPE = "Microsoft.DBforPostgreSQL/servers"
 FLEXIBLE_TYPE = "Microsoft.DBforPostgreSQL/flexibleServers"
 LIBPQ_SSL = {"Prefer": "prefer", "Require": "require", "VerifyCA": "verify-ca", "VerifyFull": "verify-full"}
 Connection = psycopg.Connection[tuple[Any, ...]]
