@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ._activity import ClientSession, client_sessions
 from ._errors import ModuleFailure
 from ._postgres import Server, connect, identifier, load_psycopg, one_line, sql_errors
-from ._roles_catalog import PLATFORM
+from ._validation_privileges import PLATFORM
 from ._wait import Deadline, pause
 
 if TYPE_CHECKING:
