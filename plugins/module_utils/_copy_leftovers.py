@@ -166,10 +166,12 @@ class LargeObjects:
                 self.job.tick()
 
 
-# Privileges and comments that are in no dump of definitions.
+# Privileges and comments that are in no dump of definitions. Everybody may go on signing in where the source lets them.
 UNDUMPED = """
-SELECT 1, format('REVOKE ALL ON DATABASE %I FROM PUBLIC', datname) FROM pg_database
+SELECT 1, format('REVOKE %s ON DATABASE %I FROM PUBLIC', p.privilege, datname)
+  FROM pg_database, unnest(ARRAY['CONNECT', 'TEMPORARY']) p(privilege)
  WHERE datname = current_database() AND datacl IS NOT NULL
+   AND NOT EXISTS (SELECT 1 FROM aclexplode(datacl) a WHERE a.grantee = 0 AND a.privilege_type = p.privilege)
 UNION ALL
 SELECT 2, format('GRANT %s ON %s TO ', a.privilege_type, o.name)
           || CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END

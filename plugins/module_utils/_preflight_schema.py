@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ._preflight_access import ADMIN_GROUP
 from ._preflight_rules import DATABASE, SERVER, SOURCE, Hit, Look, about, rule
 from ._preflight_versions import OLDEST_SOURCE, WITHOUT_OIDS, piece
 
@@ -263,9 +264,12 @@ def superuser_settings(look: Look) -> Iterator[Hit]:
         f"{FUNCTION.format(more=more)} CROSS JOIN LATERAL unnest(o.proconfig) s(setting) "
         f"WHERE {_own('pg_proc', 'o')} ORDER BY 1, 2"
     )
+    # Azure lets its administrators change some, and its catalogs do not say which.
+    severity = "warns" if ADMIN_GROUP in look.target.roles else None
     for name, setting in rows:
         if setting.lower() in look.target.guarded:
-            yield Hit(name, f"The function {name} sets {setting}, which {look.target.user} may not at the target.")
+            text = f"The function {name} sets {setting}, which {look.target.user} may not at the target."
+            yield Hit(name, text, severity)
 
 
 @rule(

@@ -149,8 +149,8 @@ notes:
     away what it finds in it, but extensions and their schemas. The database in O(maintenance_database) can not be a
     target.
   - Everything belongs to the target's user at first. At the end objects are handed to the owners that the target
-    knows and whose member its user is, and privileges are granted to roles that it knows; the rest is listed in
-    RV(copy).
+    knows and that its user may become, and privileges are granted to roles that it knows; the rest is listed in
+    RV(copy), with the event triggers, publications and subscriptions, which are yours to make.
   - C(pg_dump), C(pg_restore) and C(psql) are needed on this machine, best of the target's version.
 seealso:
   - module: pgflex.migrate.direct_copy_info
