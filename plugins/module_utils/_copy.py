@@ -121,6 +121,7 @@ class Engine:
             # What has been copied to the end, or cut over and is in use, is never begun anew.
             for row in (row for row in copy.databases if not over(row)):
                 row.state, row.message, row.ended_on, row.counters, row.skipped = "InProgress", None, None, {}, []
+                row.pending, row.held = [], []
                 row.step = "again" if row.step != "new" else "new"
             self.ledger.ask_to_cancel(self.name, wanted=False)
         copy.state, copy.substate, copy.error, copy.ended_on = "InProgress", "MigratingData", None, None
@@ -193,9 +194,11 @@ class Engine:
 
     def _end_row(self, copy: Copy, row: DatabaseCopy, state: str, error: str | None) -> list[str]:
         row.state, row.message, row.ended_on = state, error, now()
-        if copy.mode == "offline" or row.step == "new":
+        if copy.mode == "offline" or (row.step == "new" and not row.left):
             return []
-        return clean_source(self.from_server, self.target, copy, row)
+        trouble = clean_source(self.from_server, self.target, copy, row, self.ledger)
+        row.left = bool(trouble)
+        return trouble
 
 
 def place(server: Server) -> str:

@@ -45,7 +45,8 @@ VERSIONED: dict[str, tuple[tuple[int, str], ...]] = {
         ),
         (0, ""),
     ),
-    "apply_errors": ((150000, "coalesce(max(s.apply_error_count + s.sync_error_count), 0)"), (0, "0")),
+    "apply_errors": ((150000, "coalesce(max(s.apply_error_count), 0)"), (0, "0")),
+    "sync_errors": ((150000, "coalesce(max(s.sync_error_count), 0)"), (0, "0")),
     "apply_statistics": (
         (150000, "LEFT JOIN pg_stat_subscription_stats s ON s.subid = p.oid"),
         (0, "LEFT JOIN (SELECT 0 AS none) s ON true"),

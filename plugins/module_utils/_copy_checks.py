@@ -24,6 +24,7 @@ from ._postgres import Server, connect, sql_errors
 from ._replication import OLDEST, lacking, not_ready, read_facts
 
 OLDEST_TARGET = 140000
+OLDEST_SUBSCRIBER = 150000
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ def check_versions(source: Server, source_version: int, target: Server, target_v
         raise _version(target, target_version, f"the source has {source_version // 10000}, which is newer")
     if mode == "online" and source_version < OLDEST_PUBLISHER:
         raise _version(source, source_version, "logical replication begins with 10; copy it with mode offline")
+    if mode == "online" and target_version < OLDEST_SUBSCRIBER:
+        raise _version(target, target_version, "before 15 it does not tell what it refuses; copy with mode offline")
 
 
 def _version(server: Server, version: int, why: str) -> ModuleFailure:

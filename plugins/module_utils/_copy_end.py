@@ -16,20 +16,25 @@ from typing import Any
 from ._activity import client_sessions, who, writers
 from ._copy import WAITING, Engine, over
 from ._copy_catalog import fetch
-from ._copy_job import Job, Options, end_workers, session
+from ._copy_job import Job, Options, end_workers, run_each, session
 from ._copy_ledger import Copy, DatabaseCopy, now
-from ._copy_leftovers import undumped
-from ._copy_online import drop_subscription, forward, measure
+from ._copy_leftovers import held, undumped
+from ._copy_online import UNKNOWN, drop_subscription, forward, label_of, measure
 from ._copy_programs import find_programs
 from ._copy_schema import copy_settings, drop_database, grant, owner_statements, set_owners
-from ._copy_stream import Stream, alter_tables, conninfo, restore_statements
-from ._copy_switch import Side, all_ready, get_ready, switch, turned
+from ._copy_stream import Stream, StreamBroken, alter_tables, conninfo, restore_statements
+from ._copy_switch import Side, all_ready, get_ready, refuse_writers, switch, turned
 from ._errors import ModuleFailure
 from ._gate import refusals
 from ._postgres import Server, connect, identifier, sql_errors
 from ._read_only import ReadOnlySource
+from ._replication import lacking, not_ready, read_facts
 
 NO_WINDOW = 1e6
+# Of the settings of a copy: there as long as a cutover has begun and not ended.
+LOCKED = "locked"
+# What the way back is called, behind the name of the way to the target.
+BACK = "_back"
 
 
 class Ending(Engine):
@@ -49,23 +54,45 @@ class Ending(Engine):
 
     def measured(self, copy: Copy) -> Copy:
         """With fresh counters, where changes are being followed."""
-        for row in copy.databases:
-            if row.state == WAITING and self.source is not None:
-                stream = forward(self.from_server, self.target, copy, row)
-                with stream.publisher_session() as source, stream.subscriber_session() as target:
-                    measure(stream, row, source, target)
+        for row in self._following(copy):
+            self._measure(copy, row)
         return copy
+
+    def looked_at(self, copy: Copy) -> Copy:
+        """The same, where what does not arrive any more is said and no failure."""
+        for row in self._following(copy):
+            try:
+                self._measure(copy, row)
+            except StreamBroken as broken:
+                row.message = broken.message
+                row.counters.pop("latency", None)
+        return copy
+
+    def _following(self, copy: Copy) -> list[DatabaseCopy]:
+        return [row for row in copy.databases if row.state == WAITING and self.source is not None]
+
+    def _measure(self, copy: Copy, row: DatabaseCopy) -> None:
+        stream = forward(self.from_server, self.target, copy, row)
+        with stream.publisher_session() as source, stream.subscriber_session() as target:
+            measure(stream, row, source, target)
+
+    def _drop_ways(self, ways: Sequence[Stream]) -> None:
+        for way in ways:
+            _drop_way(way)
+            let_write(self.from_server, way.database, on=False)
 
     def unlock(self, names: Sequence[str]) -> None:
         """Lets the source be written to again."""
-        guard = ReadOnlySource(self.from_server, names, ())
-        try:
-            guard.unlock()
-        finally:
-            guard.close()
+        if names:
+            with contextlib.closing(ReadOnlySource(self.from_server, names, ())) as guard:
+                guard.unlock()
 
 
 class Cutover(Ending):
+    # Sessions at the source that stay signed in, and what else may be written there.
+    kept: Sequence[dict[str, Any]] = ()
+    notes: Sequence[str] = ()
+
     def chosen(self, copy: Copy) -> list[DatabaseCopy]:
         wanted = self.params["databases"] or [row.name for row in copy.databases]
         unknown = sorted(set(wanted) - {row.name for row in copy.databases})
@@ -89,6 +116,8 @@ class Cutover(Ending):
                 hint="Run the task that made it again.",
             )
         names = [row.name for row in self.chosen(copy)]
+        if self.params["keep_reverse_replication"]:
+            for_way_back(self.from_server, self.target, [row for row in copy.databases if row.name in names])
         found: list[str] = []
         if not self.params["source_read_only"] and not self.params["writers_stopped"]:
             with connect(self.from_server, names[0]) as connection:
@@ -99,15 +128,31 @@ class Cutover(Ending):
             shown,
             names,
             now=datetime.now(UTC),
-            max_latency=self.params["max_latency"],
+            # One that was killed has switched the changes off; they are waited for when it goes on.
+            max_latency=UNKNOWN if LOCKED in copy.settings else self.params["max_latency"],
             window_hours=NO_WINDOW,
             ready_since=None,
             writers=found,
         )
+        reasons += self._who_can_write(copy, names)
         if reasons:
             raise ModuleFailure(
                 f"The cutover of the copy {copy.name} is refused: {' '.join(reasons)}", code="CutoverRefused"
             )
+
+    def _who_can_write(self, copy: Copy, names: Sequence[str]) -> list[str]:
+        with contextlib.closing(self._guard(copy, names)) as guard:
+            if self.params["source_read_only"]:
+                found = guard.who_can_write()
+                guard.read()
+                self.kept, self.notes = guard.kept, guard.notes
+                return found
+            return [] if self.params["writers_stopped"] else guard.unattended()
+
+    def _guard(self, copy: Copy, names: Sequence[str]) -> ReadOnlySource:
+        """Lets the way back be, which an earlier cutover may have left and this one makes anew."""
+        ours = [label_of(copy, row) + BACK for row in copy.databases]
+        return ReadOnlySource(self.from_server, names, self.params["keep_applications"], ours)
 
     def complete(self, copy: Copy) -> bool:
         """Whether nothing is left to do, the tidying after the downtime included."""
@@ -132,61 +177,81 @@ class Cutover(Ending):
     def _cut_over(self, copy: Copy) -> None:
         self.refuse(copy)
         rows = self.chosen(copy)
-        jobs = [self.bare_job(copy, row) for row in rows]
-        back = [self._way_back(copy, row) for row in rows] if self.params["keep_reverse_replication"] else []
-        for stream, row in zip(back, rows, strict=False):
-            refuse_same_user(self.from_server, row.name)
-            stream.check_way(row.name)
-            _drop_way(stream)
-            let_write(self.from_server, row.name, on=True)
-            stream.publish(row.published)
+        ways = [backward(self.from_server, self.target, copy, row, self.params["target_from_source"]) for row in rows]
+        if LOCKED in copy.settings:
+            # Changes that come back while others still arrive would undo newer ones.
+            self._drop_ways(ways)
+        back = ways if self.params["keep_reverse_replication"] else []
+        for stream in back:
+            refuse_same_user(self.from_server, stream.database)
+            stream.check_way(stream.database)
+        with contextlib.closing(self._guard(copy, [row.name for row in rows])) as guard:
+            self._begin_switch(copy, guard)
+            with contextlib.ExitStack() as undoing:
+                undoing.callback(self._wait_on, copy, back, guard)
+                for stream, row in zip(back, rows, strict=False):
+                    let_write(self.from_server, row.name, on=True)
+                    stream.publish(row.published)
+                seconds = self._switch(copy, [self.bare_job(copy, row) for row in rows], back, guard)
+                undoing.pop_all()
+        self.kept = guard.kept or self.kept
+        self._done(copy, rows, seconds)
+
+    def _begin_switch(self, copy: Copy, guard: ReadOnlySource) -> None:
+        """Noted before it is done, until it has ended: the databases that are to be written to again if it fails.
+
+        Those that somebody else has made read-only are not among them.
+        """
+        found = guard.read()["databases"] if self.params["source_read_only"] else []
+        writable = {database["name"] for database in found if not database["read_only"]}
+        copy.settings[LOCKED] = sorted(writable | set(copy.settings.get(LOCKED, [])))
         copy.state, copy.substate = "InProgress", "CompletingMigration"
         self.ledger.save(copy)
-        self._switch(copy, jobs, back)
 
-    def _way_back(self, copy: Copy, row: DatabaseCopy) -> Stream:
-        return backward(self.from_server, self.target, copy, row, self.params["target_from_source"])
+    def _end_switch(self, copy: Copy, names: Sequence[str]) -> None:
+        copy.settings[LOCKED] = [name for name in copy.settings[LOCKED] if name not in names]
+        if not copy.settings[LOCKED]:
+            del copy.settings[LOCKED]
 
-    def _switch(self, copy: Copy, jobs: Sequence[Job], back: Sequence[Stream]) -> None:
+    def _switch(self, copy: Copy, jobs: Sequence[Job], back: Sequence[Stream], guard: ReadOnlySource) -> float:
         makers = [
             partial(
                 get_ready,
                 job,
                 forward(self.from_server, self.target, copy, job.row),
+                self.params["timeout"],
                 refresh=True,
                 last=partial(_last, back[at] if back else None),
+                undo=back[at].remove_subscription if back else lambda: None,
             )
             for at, job in enumerate(jobs)
         ]
-        lock = self.params["source_read_only"]
-        with contextlib.ExitStack() as undoing:
-            undoing.callback(self._wait_on, copy, back)
-            with all_ready(makers) as sides:
-                copy.settings["locked"] = lock
-                self.ledger.save(copy)
-                seconds = switch(
-                    sides, self.from_server, self.params["keep_applications"], self.params["timeout"], lock=lock
-                )
-            undoing.pop_all()
-        for job in jobs:
-            job.row.state, job.row.step, job.row.ended_on, job.row.downtime = "Succeeded", "cut over", now(), seconds
-            job.row.counters["latency"] = 0
-        if back:
+        reopen = [name for name in copy.settings[LOCKED] if name in guard.databases]
+        with all_ready(makers) as sides:
+            return switch(sides, guard if self.params["source_read_only"] else None, reopen, self.params["timeout"])
+
+    def _done(self, copy: Copy, rows: Sequence[DatabaseCopy], seconds: float) -> None:
+        for row in rows:
+            row.state, row.step, row.ended_on, row.downtime = "Succeeded", "cut over", now(), seconds
+            row.counters["latency"] = 0
+            row.held = []
+        names = [row.name for row in rows]
+        self._end_switch(copy, names)
+        if self.params["keep_reverse_replication"]:
             copy.reverse = {
                 "state": "Running",
                 "since": now(),
-                "databases": [job.name for job in jobs],
+                "databases": names,
                 "target_from_source": self.params["target_from_source"],
             }
         self._close(copy)
 
-    def _wait_on(self, copy: Copy, back: Sequence[Stream]) -> None:
+    def _wait_on(self, copy: Copy, back: Sequence[Stream], guard: ReadOnlySource) -> None:
         """After a cutover that failed: writers go on at the source, changes go on arriving."""
-        for stream in back:
-            _drop_way(stream)
-            let_write(self.from_server, stream.database, on=False)
+        self.unlock([name for name in copy.settings[LOCKED] if name in guard.databases])
+        self._drop_ways(back)
         copy.state, copy.substate = "WaitingForUserAction", WAITING
-        copy.settings.pop("locked", None)
+        self._end_switch(copy, guard.databases)
         self.ledger.save(copy)
 
     def _close(self, copy: Copy) -> None:
@@ -200,7 +265,9 @@ class Cutover(Ending):
         """Behind the downtime: what the copy has made on either side goes."""
         for job in jobs:
             stream = forward(self.from_server, self.target, copy, job.row)
-            stream.remove_publication(drop_subscription(stream))
+            drop_subscription(stream, copy, job.row, self.ledger)
+            stream.remove_publication(job.row.slots)
+            job.row.slots = []
             if job.name not in (copy.reverse or {}).get("databases", []):
                 put_identities_back(self.from_server, self.target, job.row)
             with job.on_source() as source:
@@ -211,14 +278,16 @@ class Cutover(Ending):
 
 
 def _last(back: Stream | None, side: Side) -> None:
-    set_owners(side.job, owner_statements(side.job, side.source, side.target))
+    job = side.job
     if back:
         # The slot is there before anybody may write on the target, so that nothing of it is missed.
         back.subscribe(copy_data=False)
+    run_each(side.target, [on for _off, on in job.row.held], job.target, "switch triggers and row security on")
+    set_owners(job, owner_statements(job, side.source, side.target))
 
 
 def backward(source: Server, target: Server, copy: Copy, row: DatabaseCopy, way: dict[str, Any] | None) -> Stream:
-    label = forward(source, target, copy, row).label + "_back"
+    label = forward(source, target, copy, row).label + BACK
     return Stream(label, row.name, target, source, conninfo(target, row.name, way, label))
 
 
@@ -245,8 +314,27 @@ def let_write(server: Server, database: str, *, on: bool) -> None:
         connection.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {identifier(database)} {change}".encode())
 
 
+def for_way_back(source: Server, target: Server, rows: Sequence[DatabaseCopy]) -> None:
+    """What the way back needs of both servers, as long as the applications are at work."""
+    lacks = lacking(read_facts(target, rows[0].name), len(rows))
+    if lacks:
+        raise not_ready(target, lacks, "Do this and run again, or cut over without keep_reverse_replication.")
+    for row in rows:
+        with session(source, row.name) as connection:
+            found = [off for off, _on in held(connection)]
+        if found:
+            raise ModuleFailure(
+                f"In the database {row.name} on {source} there is what would work on changes that come back, or refuse "
+                f"them: triggers that are ENABLE ALWAYS or ENABLE REPLICA, or FORCE ROW LEVEL SECURITY.",
+                code="WayBackRefused",
+                target=source.option,
+                hint=f"Switch it off ({'; '.join(found[:10])}), or cut over without keep_reverse_replication.",
+            )
+
+
 def _drop_way(stream: Stream) -> None:
-    stream.remove_publication(drop_subscription(stream))
+    stream.remove_subscription()
+    stream.remove_publication()
 
 
 def put_identities_back(source: Server, target: Server, row: DatabaseCopy) -> None:
@@ -260,6 +348,8 @@ class Cancel(Ending):
         wanted: dict[str, Any] = {}
         if copy.state not in ("Succeeded", "Canceled"):
             wanted = {"state": "Canceled", "substate": None}
+        elif any(row.left for row in copy.databases):
+            wanted = {"error": None}
         if self.params["drop"] and any(self._to_drop(row) for row in copy.databases):
             rows = [row.as_result() | ({"created": False} if self._to_drop(row) else {}) for row in copy.databases]
             wanted["databases"] = rows
@@ -278,7 +368,7 @@ class Cancel(Ending):
         copy = self.require()
         if copy.state in ("InProgress", "WaitingForUserAction"):
             self._end_work(copy)
-        elif copy.state == "Failed":
+        elif copy.state == "Failed" or any(row.left for row in copy.databases):
             self.end(copy, "Canceled", None)
         for row in copy.databases:
             if self.params["drop"] and self._to_drop(row):
@@ -291,10 +381,12 @@ class Cancel(Ending):
         names = [row.name for row in copy.databases]
         end_workers(self.from_server, names, copy.settings["id"])
         end_workers(self.target, [self.ledger.database], copy.settings["id"])
-        open_names = [row.name for row in copy.databases if not over(row)]
+        still_open = [row for row in copy.databases if not over(row)]
+        if LOCKED in copy.settings:
+            self._drop_ways([backward(self.from_server, self.target, copy, row, None) for row in still_open])
         self.end(copy, "Canceled", None)
-        if copy.settings.pop("locked", False):
-            self.unlock(open_names)
+        locked = copy.settings.pop(LOCKED, [])
+        self.unlock([row.name for row in still_open if row.name in locked])
 
     def remove(self) -> None:
         copy = self.run()
@@ -303,6 +395,13 @@ class Cancel(Ending):
                 f"The copy {copy.name} keeps a replication back to its source.",
                 code="ReverseRuns",
                 hint="End it with direct_copy_reverse first.",
+            )
+        if any(row.left for row in copy.databases):
+            raise ModuleFailure(
+                f"The copy {copy.name} is not forgotten yet. {copy.error}",
+                code="LeftAtSource",
+                target="source",
+                hint="Run again when the source answers: what is left there fills its disk.",
             )
         self.ledger.forget(copy.name)
 
@@ -348,17 +447,29 @@ class Reverse(Ending):
 
     def _remove(self, copy: Copy) -> None:
         for row, stream in self.streams(copy):
-            _drop_way(stream)
-            let_write(self.from_server, row.name, on=False)
+            self._drop_ways([stream])
             put_identities_back(self.from_server, self.target, row)
 
     def _switch_back(self, copy: Copy) -> None:
         """The target becomes read-only, and the source gets what it still lacks. Nobody writes at the source yet."""
-        makers = [
-            partial(get_ready, turned(self.bare_job(copy, row)), stream, refresh=False, last=lambda side: None)
-            for row, stream in self.streams(copy)
-        ]
-        with all_ready(makers) as sides:
-            seconds = switch(sides, self.target, self.params["keep_applications"], self.params["timeout"], lock=True)
+        streams = self.streams(copy)
+        with contextlib.closing(
+            ReadOnlySource(self.target, [row.name for row, _stream in streams], self.params["keep_applications"])
+        ) as guard:
+            refuse_writers(guard)
+            makers = [
+                partial(
+                    get_ready,
+                    turned(self.bare_job(copy, row)),
+                    stream,
+                    self.params["timeout"],
+                    refresh=False,
+                    last=lambda side: None,
+                    undo=lambda: None,
+                )
+                for row, stream in streams
+            ]
+            with all_ready(makers) as sides:
+                seconds = switch(sides, guard, guard.databases, self.params["timeout"])
         # From here on a run that begins again must not carry anything over: the source may be ahead by then.
         self._note_reverse(copy, state="Switched", downtime_seconds=seconds)

@@ -81,6 +81,13 @@ class DatabaseCopy:
     published: list[list[str]] = field(default_factory=list)
     base: list[int] = field(default_factory=list)
     pending: list[str] = field(default_factory=list)
+    # Patterns of the names of slots that may still be at the source, and whether cleaning up there has failed.
+    slots: list[str] = field(default_factory=list)
+    left: bool = False
+    # [off, on] of what would get in the way of changes on the target, and is off until the switch.
+    held: list[list[str]] = field(default_factory=list)
+    # How the changes were when they last came on.
+    seen: list[int] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
     downtime: float | None = None

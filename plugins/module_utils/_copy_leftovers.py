@@ -10,7 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._copy_catalog import FILLED_VIEWS, SEQUENCES, Configured, Table, columns, configured, fetch, has_rows
+from ._copy_catalog import (
+    FILLED_VIEWS,
+    NOT_OF_EXTENSION,
+    OURS,
+    SEQUENCES,
+    Configured,
+    Table,
+    columns,
+    configured,
+    fetch,
+    has_rows,
+)
 from ._copy_job import Job, run_each
 from ._copy_rows import Piece, RowCopy, note_encoding, pieces
 from ._errors import ModuleFailure
@@ -202,6 +213,30 @@ FOREIGN_KEYS = """
 SELECT k.conname::text, pg_get_constraintdef(k.oid) FROM pg_constraint k
  WHERE k.conrelid = to_regclass(%s) AND k.contype = 'f' AND k.conparentid = 0"""
 STATES = {"O": "ENABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}
+
+
+# Those that fire for changes that arrive, and tables whose rows not even their owner may write unseen.
+HELD = f"""
+SELECT n.nspname::text, c.relname::text, t.tgname::text, t.tgenabled::text
+  FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE NOT t.tgisinternal AND t.tgenabled IN ('A', 'R') AND {OURS} AND {NOT_OF_EXTENSION}
+UNION ALL
+SELECT n.nspname::text, c.relname::text, NULL, NULL FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p') AND c.relforcerowsecurity AND {OURS} AND {NOT_OF_EXTENSION} ORDER BY 1, 2, 3"""
+
+
+def held(connection: psycopg.Connection[Any]) -> list[list[str]]:
+    """[off, on] of what would do its work twice, or refuse a worker, while changes are taken."""
+    found = []
+    for schema, name, trigger, state in fetch(connection, HELD):
+        table = f"ALTER TABLE ONLY {identifier(schema, name)}"
+        if trigger:
+            what = f"TRIGGER {identifier(trigger)}"
+            found.append([f"{table} DISABLE {what}", f"{table} {STATES[state]} {what}"])
+        else:
+            what = "FORCE ROW LEVEL SECURITY"
+            found.append([f"{table} NO {what}", f"{table} {what}"])
+    return found
 
 
 def carry_unlogged(job: Job, source: Any, target: Any, tables: Sequence[Table]) -> None:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ._copy_catalog import DatabaseFacts, Table, fetch, schemas, tables
 from ._copy_choice import choose
-from ._copy_job import Job
-from ._copy_ledger import Copy, DatabaseCopy
-from ._copy_leftovers import LargeObjects
+from ._copy_job import Job, run_each
+from ._copy_ledger import Copy, DatabaseCopy, Ledger
+from ._copy_leftovers import LargeObjects, held
 from ._copy_offline import analyze
 from ._copy_schema import (
     drop_made,
@@ -63,19 +63,22 @@ def forward(source: Server, target: Server, copy: Copy, row: DatabaseCopy) -> St
     return Stream(label, row.name, source, target, way)
 
 
-def clean_source(source: Server, target: Server, copy: Copy, row: DatabaseCopy) -> list[str]:
+def clean_source(source: Server, target: Server, copy: Copy, row: DatabaseCopy, ledger: Ledger) -> list[str]:
     """Slots, publication and replica identities; what could not be taken away is told, not raised."""
     stream = forward(source, target, copy, row)
     trouble = []
-    number = None
+    gone = False
     try:
-        number = drop_subscription(stream)
+        drop_subscription(stream, copy, row, ledger)
+        gone = True
     except ModuleFailure as failure:
         trouble.append(failure.message)
     try:
-        stream.remove_publication(number)
+        stream.remove_publication(row.slots)
         alter_tables(source, row.name, restore_statements(row.widened), "put replica identities back")
         row.widened = []
+        # A subscription that is still there can make its slots anew.
+        row.slots = [] if gone else row.slots
     except ModuleFailure as failure:
         trouble.append(
             f"Left at the source: slot and publication {stream.label}, until the task runs again. {failure.message}"
@@ -83,18 +86,23 @@ def clean_source(source: Server, target: Server, copy: Copy, row: DatabaseCopy) 
     return trouble
 
 
-def drop_subscription(stream: Stream) -> int | None:
-    """Its number, by which the slots of its tables' copies are known."""
+def drop_subscription(stream: Stream, copy: Copy, row: DatabaseCopy, ledger: Ledger) -> None:
+    """Its slots are noted first, as they can outlive it where the source is out of reach."""
     try:
         with stream.subscriber_session() as subscriber:
-            found = stream.state(subscriber)
+            note_slots(stream, subscriber, copy, row, ledger)
     except ModuleFailure as failure:
         if failure.code == "UnknownDatabase":
-            return None
+            return
         raise
-    if found:
-        stream.remove_subscription()
-    return found.oid if found else None
+    stream.remove_subscription()
+
+
+def note_slots(stream: Stream, subscriber: Any, copy: Copy, row: DatabaseCopy, ledger: Ledger) -> None:
+    pattern = stream.slots(subscriber)
+    if pattern and pattern not in row.slots:
+        row.slots.append(pattern)
+        ledger.save(copy)
 
 
 class OnlineCopy:
@@ -123,7 +131,7 @@ class OnlineCopy:
     def _begin(self, facts: DatabaseFacts) -> None:
         job = self.job
         if job.row.step != "new":
-            trouble = clean_source(job.source, job.target, job.copy, job.row)
+            trouble = clean_source(job.source, job.target, job.copy, job.row, job.ledger)
             if trouble:
                 raise ModuleFailure(" ".join(trouble), code="LeftAtSource", target="source")
         self.stream.check_way(job.ledger.database)
@@ -140,7 +148,10 @@ class OnlineCopy:
         job.row.published = [[table.schema, table.name] for table in published]
         job.enter("schema")
         self.stream.publish(job.row.published)
+        job.row.seen = []
         self.stream.subscribe(copy_data=True)
+        with job.on_target() as target:
+            note_slots(self.stream, target, job.copy, job.row, job.ledger)
         job.enter("rows")
 
     def _widen(self, published: list[Table]) -> None:
@@ -155,13 +166,11 @@ class OnlineCopy:
     def _await_rows(self, source: psycopg.Connection[Any], target: psycopg.Connection[Any]) -> None:
         LargeObjects(self.job, source, target).carry()
         while True:
-            found = self.stream.require_healthy(self.stream.state(target))
+            found = self.stream.look(source, target, self.job.row.seen).state
             self._count(found)
             self.job.tick()
             if not found.unready:
                 return
-            # Shows that the source is there; its workers would only be started again and again.
-            self.stream.positions(source)
             pause(POLL)
 
     def _count(self, found: SubscriptionState) -> None:
@@ -184,8 +193,16 @@ class OnlineCopy:
         if again:
             drop_made(job, source, definitions.after)
         restore(job, definitions, definitions.after, "make the indexes and constraints")
+        self._hold(target)
         grant(job, grant_statements(job, definitions))
         job.enter("changes")
+
+    def _hold(self, target: psycopg.Connection[Any]) -> None:
+        """Off until the switch, as at the source it has done its work already; noted before it is done."""
+        job = self.job
+        job.row.held = held(target)
+        job.ledger.save(job.copy)
+        run_each(target, [off for off, _on in job.row.held], job.target, "hold back triggers and row security")
 
     def _catch_up(self, source: psycopg.Connection[Any], target: psycopg.Connection[Any]) -> None:
         job = self.job
@@ -205,15 +222,17 @@ SELECT extract(epoch FROM coalesce(replay_lag, write_lag))::float8 FROM pg_stat_
  WHERE application_name = %s"""
 
 
+# Seconds, where nobody is connected: nothing is known but that it is behind.
+UNKNOWN = 3600
+
+
 def measure(
     stream: Stream, row: DatabaseCopy, source: psycopg.Connection[Any], target: psycopg.Connection[Any]
 ) -> None:
     """Counters of changes, and how many seconds the target is behind."""
-    stream.require_healthy(stream.state(target))
-    confirmed, written = stream.positions(source)
-    lag = [found[0] for found in fetch(source, LAG, [stream.label])]
-    # Nobody connected: nothing is known but that it is behind.
-    seconds = int(lag[0] or 0) if lag else (0 if confirmed >= written else 3600)
+    found = stream.look(source, target, row.seen)
+    lag = [sent[0] for sent in fetch(source, LAG, [stream.label])]
+    seconds = int(lag[0] or 0) if lag else (0 if found.confirmed >= found.written else UNKNOWN)
     done = [max(0, now - base) for now, base in zip(fetch(target, CHANGES)[0], row.base or (0, 0, 0), strict=True)]
     row.counters |= {
         "inserts": done[0],

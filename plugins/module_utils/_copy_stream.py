@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import psycopg
 
 OLDEST_PUBLISHER = 100000
-# A worker that fails is started again; so many failures in a row are no passing trouble.
+# A worker that fails is started again; so many failures without a step forward are no passing trouble.
 MAX_ERRORS = 3
 LOCK_TIMEOUT = "5s"
 LOCK_TRIES = 12
@@ -30,7 +30,7 @@ SELECT p.oid::bigint, p.subenabled,
        (SELECT count(*) FROM pg_subscription_rel r WHERE r.srsubid = p.oid AND r.srsubstate IN ('d', 'f'))::int,
        (SELECT count(*) FROM pg_subscription_rel r WHERE r.srsubid = p.oid AND r.srsubstate IN ('s', 'r'))::int,
        (SELECT count(*) FROM pg_subscription_rel r WHERE r.srsubid = p.oid AND r.srsubstate <> 'r')::int,
-       <apply_errors>::int
+       <apply_errors>::int, <sync_errors>::int, current_setting('max_sync_workers_per_subscription')::int
   FROM pg_subscription p <apply_statistics>
  WHERE p.subname = %s AND p.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
  GROUP BY p.oid, p.subenabled"""
@@ -38,7 +38,7 @@ WORKERS = "SELECT count(*)::int FROM pg_stat_subscription WHERE subname = %s AND
 SLOT = """
 SELECT (confirmed_flush_lsn - '0/0')::bigint, (pg_current_wal_flush_lsn() - '0/0')::bigint, active
   FROM pg_replication_slots WHERE slot_name = %s"""
-# The subscription's own slot and those of its tables' first copies, which carry the subscription's number.
+# The subscription's own slot and those of its tables' first copies.
 SLOTS = """
 SELECT slot_name::text, active_pid FROM pg_replication_slots
  WHERE slot_name = %s OR (slot_name ~ %s AND database = current_database())"""
@@ -52,11 +52,27 @@ class SubscriptionState:
     loading: int
     copied: int
     unready: int
-    errors: int
+    apply_errors: int
+    sync_errors: int
+    at_once: int
 
-    @property
-    def total(self) -> int:
-        return self.waiting + self.loading + self.copied
+
+def refused(found: SubscriptionState, confirmed: int, written: int, seen: list[int]) -> int:
+    """How often, since something last moved; `seen` remembers how it was then.
+
+    The server counts since the subscription was made, and counts connections that were lost, which stop several tables
+    at once. Changes and tables are looked at apart, as one kind can come on while the other does not.
+    """
+    changes, apply_errors, tables, sync_errors = seen or (0, 0, 0, 0)
+    if confirmed != changes or confirmed >= written:
+        changes, apply_errors = confirmed, found.apply_errors
+    if found.copied != tables:
+        tables, sync_errors = found.copied, found.sync_errors
+    seen[:] = [changes, apply_errors, tables, sync_errors]
+    applying, copying = found.apply_errors - apply_errors, found.sync_errors - sync_errors
+    if applying < MAX_ERRORS and copying < MAX_ERRORS * max(1, min(found.at_once, found.unready)):
+        return 0
+    return applying + copying
 
 
 def conninfo(publisher: Server, database: str, override: Mapping[str, Any] | None, label: str) -> str:
@@ -73,6 +89,19 @@ def conninfo(publisher: Server, database: str, override: Mapping[str, Any] | Non
     values.pop("client_encoding", None)
     made: str = load_psycopg().conninfo.make_conninfo("", **values)
     return made
+
+
+class StreamBroken(ModuleFailure):
+    """Both servers answer, and changes do not get from one to the other."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """`confirmed` and `written` are bytes of the publisher's log: what has been applied, and what there is."""
+
+    state: SubscriptionState
+    confirmed: int
+    written: int
 
 
 @dataclass
@@ -160,24 +189,31 @@ class Stream:
             rows = fetch(subscriber, STATES, [self.label])
         return SubscriptionState(*rows[0]) if rows else None
 
-    def require_healthy(self, found: SubscriptionState | None) -> SubscriptionState:
+    def require(self, found: SubscriptionState | None) -> SubscriptionState:
         if found is None:
-            raise ModuleFailure(
+            raise StreamBroken(
                 f"The subscription {self.label} is gone from the database {self.database} on {self.subscriber}.",
                 code="SubscriptionGone",
                 target=self.subscriber.option,
                 hint="Run the task that made the copy again: it starts this database anew.",
             )
-        if found.errors >= MAX_ERRORS:
-            raise ModuleFailure(
+        return found
+
+    def look(self, publisher: Any, subscriber: Any, seen: list[int]) -> Look:
+        """At the publisher first: one that is gone makes the subscriber's workers fail, and is itself the trouble."""
+        confirmed, written = self.positions(publisher)
+        found = self.require(self.state(subscriber))
+        times = refused(found, confirmed, written, seen)
+        if times:
+            raise StreamBroken(
                 f"Changes of the database {self.database} are refused by {self.subscriber} again and again "
-                f"({found.errors} times).",
+                f"({times} times).",
                 code="ApplyFails",
                 target=self.subscriber.option,
                 hint="The log of the server names the table and the reason: most often a changed definition at the "
                 "source, a row that was written on the target, or a full disk. Cancel, and run again.",
             )
-        return found
+        return Look(found, confirmed, written)
 
     def enable(self, subscriber: psycopg.Connection[Any], *, on: bool) -> None:
         """Off also waits for the worker's end: neither side is to wait for the other's locks."""
@@ -200,7 +236,7 @@ class Stream:
         with sql_errors(self.publisher, "read the replication slot"):
             rows = fetch(publisher, SLOT, [self.label])
         if not rows:
-            raise ModuleFailure(
+            raise StreamBroken(
                 f"The replication slot {self.label} is gone from {self.publisher}.",
                 code="SlotGone",
                 target=self.publisher.option,
@@ -219,11 +255,12 @@ class Stream:
     ) -> None:
         deadline = Deadline(timeout)
         flushed = 0.0
+        seen: list[int] = []
         while self.positions(publisher)[0] < position:
             if deadline.elapsed >= flushed:
                 # The worker reports what is on disk, and leaves getting it there to others: a commit of ours does it.
                 subscriber.execute("SET synchronous_commit = local; SELECT pg_logical_emit_message(true, 'pgflex', '')")
-                self.require_healthy(self.state(subscriber))
+                self.look(publisher, subscriber, seen)
                 flushed = deadline.elapsed + 0.2
             if deadline.over:
                 raise ModuleFailure(
@@ -246,9 +283,22 @@ class Stream:
             connection.execute(f"ALTER SUBSCRIPTION {name} SET (slot_name = NONE)".encode())
             connection.execute(f"DROP SUBSCRIPTION {name}".encode())
 
-    def remove_publication(self, subscription: int | None = None) -> None:
-        """Slots and publication; the slots of tables' copies are known by the subscription's number."""
-        pattern = f"^pg_{subscription}_sync_" if subscription else "^$"
+    def slots(self, subscriber: psycopg.Connection[Any]) -> str | None:
+        """Pattern of the names of the slots with which tables are copied at first; None without a subscription."""
+        found = self.state(subscriber)
+        if found is None:
+            return None
+        driver = load_psycopg()
+        try:
+            server = fetch(subscriber, "SELECT system_identifier::text FROM pg_control_system()")[0][0]
+        except driver.errors.InsufficientPrivilege:
+            # Another server's subscription can have the same number, but who may not ask has to live with that.
+            server = "[0-9]+"
+        return f"pg_{found.oid}_sync_[0-9]+_{server}"
+
+    def remove_publication(self, patterns: Sequence[str] = ()) -> None:
+        """Slots and publication."""
+        pattern = f"^({'|'.join(patterns)})$" if patterns else "^$"
         with self.publisher_session() as connection, sql_errors(self.publisher, "drop the slot and the publication"):
             deadline = Deadline(30)
             while slots := fetch(connection, SLOTS, [self.label, pattern]):

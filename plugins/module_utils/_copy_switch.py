@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ._copy_catalog import Configured, Table, tables
+from ._copy_catalog import Configured, Table, fetch, tables
 from ._copy_choice import choose
-from ._copy_job import Job, session
+from ._copy_job import Job, run_each, session
 from ._copy_leftovers import (
+    RELATIONS,
     LargeObjects,
     carry_configured,
     carry_unlogged,
@@ -27,7 +28,6 @@ from ._copy_leftovers import (
 from ._copy_stream import Stream
 from ._errors import ModuleFailure
 from ._parallel import each
-from ._postgres import Server
 from ._read_only import ReadOnlySource
 
 if TYPE_CHECKING:
@@ -47,23 +47,24 @@ class Side:
     unlogged: list[Table]
     configured: list[Configured]
     last: Callable[[Side], None]
+    undo: Callable[[], None]
     opened: contextlib.ExitStack
 
     def close(self) -> None:
         self.opened.close()
 
 
-def get_ready(job: Job, stream: Stream, *, refresh: bool, last: Callable[[Side], None]) -> Side:
+def get_ready(
+    job: Job, stream: Stream, timeout: float, *, refresh: bool, last: Callable[[Side], None], undo: Callable[[], None]
+) -> Side:
     """The sessions bear the collection's own name, so that ending the writers leaves them alone."""
     with contextlib.ExitStack() as opened:
         source = opened.enter_context(contextlib.closing(session(job.source, job.name)))
         target = opened.enter_context(contextlib.closing(session(job.target, job.name)))
-        if not stream.require_healthy(stream.state(target)).enabled:
-            # An earlier cutover has come that far and no further.
-            stream.enable(target, on=True)
+        go_on(job, stream, target, undo)
         found = tables(source)
         chosen = choose(job.options.choice, sorted({table.schema for table in found}), found).tables
-        refuse_new_tables(job, chosen)
+        refuse_new_tables(job, chosen, target)
         large_objects = LargeObjects(job, source, target)
         large_objects.carry()
         if refresh:
@@ -71,13 +72,26 @@ def get_ready(job: Job, stream: Stream, *, refresh: bool, last: Callable[[Side],
         unlogged = [table for table in chosen if table.holds_rows and table.persistence == "u"]
         own = of_extensions(job, source, target)
         numbers = sequences(source, target, own)
-        return Side(job, stream, source, target, large_objects, numbers, unlogged, own, last, opened.pop_all())
+        # Shows that changes are being taken, before anybody is kept from writing.
+        stream.catch_up(source, target, stream.mark(source), lambda: None, timeout)
+        return Side(job, stream, source, target, large_objects, numbers, unlogged, own, last, undo, opened.pop_all())
 
 
-def refuse_new_tables(job: Job, chosen: Sequence[Table]) -> None:
+def go_on(job: Job, stream: Stream, target: psycopg.Connection[Any], undo: Callable[[], None]) -> None:
+    """Changes go on arriving where a switch has ended that, and what may not be there then is taken back first."""
+    undo()
+    if not stream.require(stream.state(target)).enabled:
+        run_each(target, [off for off, _on in job.row.held], job.target, "hold back triggers and row security")
+        stream.enable(target, on=True)
+
+
+def refuse_new_tables(job: Job, chosen: Sequence[Table], target: psycopg.Connection[Any]) -> None:
     """Definitions are not replicated: what was made since the copy began would be lost."""
-    known = {".".join(name) for name in job.row.published}
-    new = [table.label for table in chosen if table.replicated and table.label not in known]
+    published = {(schema, name) for schema, name in job.row.published}
+    there = {(row[0], row[1]) for row in fetch(target, RELATIONS)}
+    new = [
+        table.label for table in chosen if (table.schema, table.name) not in (published if table.replicated else there)
+    ]
     if new:
         raise ModuleFailure(
             f"Since the copy began, {', '.join(new[:10])} {'was' if len(new) == 1 else 'were'} made in the database "
@@ -88,23 +102,36 @@ def refuse_new_tables(job: Job, chosen: Sequence[Table]) -> None:
         )
 
 
-def switch(
-    sides: Sequence[Side], server: Server, keep_applications: Sequence[str], timeout: float, *, lock: bool
-) -> float:
-    """Seconds from the first writer refused until the last database was complete at the other side."""
-    guard = ReadOnlySource(server, [side.job.name for side in sides], keep_applications)
+def switch(sides: Sequence[Side], guard: ReadOnlySource | None, reopen: Sequence[str], timeout: float) -> float:
+    """Seconds from the first writer refused until the last database was complete at the other side.
+
+    `guard` stops the writers, where that has not been done; `reopen` are its databases that were written to before.
+    """
     began = time.monotonic()
     complete = False
     try:
-        if lock:
+        if guard:
             guard.lock(min(timeout, 15.0))
+            refuse_writers(guard)
         each(lambda side: _complete(side, timeout), sides, len(sides))
         complete = True
     finally:
         if not complete:
-            _undo(sides, guard if lock else None)
-        guard.close()
+            _undo(sides, guard, reopen)
     return round(time.monotonic() - began, 3)
+
+
+def refuse_writers(guard: ReadOnlySource) -> None:
+    """What is written behind the end of the log that the switch waits for would be lost without a word."""
+    found = guard.who_can_write()
+    if found:
+        raise ModuleFailure(
+            f"The databases {', '.join(guard.databases)} on {guard.server} can not be kept from being written to: "
+            f"{' '.join(found)}",
+            code="CutoverRefused",
+            target=guard.server.option,
+            hint="They are written to as before. Run again, when nobody can go on writing.",
+        )
 
 
 def _complete(side: Side, timeout: float) -> None:
@@ -119,14 +146,14 @@ def _complete(side: Side, timeout: float) -> None:
     side.last(side)
 
 
-def _undo(sides: Sequence[Side], guard: ReadOnlySource | None) -> None:
+def _undo(sides: Sequence[Side], guard: ReadOnlySource | None, reopen: Sequence[str]) -> None:
     """As before: changes go on arriving, writers are let in again. The failure itself is the one to tell."""
-    with contextlib.suppress(ModuleFailure):
-        for side in sides:
-            side.stream.enable(side.target, on=True)
-    if guard:
+    for side in sides:
         with contextlib.suppress(ModuleFailure):
-            guard.unlock()
+            go_on(side.job, side.stream, side.target, side.undo)
+    if guard and reopen:
+        with contextlib.suppress(ModuleFailure):
+            guard.unlock(reopen)
 
 
 @contextlib.contextmanager

@@ -145,13 +145,15 @@ def _remedy(facts: Facts, name: str, value: str) -> str:
     return logical if name == "wal_level" else other.format(name=name, value=value)
 
 
-def not_ready(server: Server, lacks: list[Lack]) -> ModuleFailure:
+def not_ready(
+    server: Server, lacks: list[Lack], hint: str = "Do this at the server and run again, or migrate offline."
+) -> ModuleFailure:
     restart = " Then restart the server." if any(lack.restart for lack in lacks) else ""
     return ModuleFailure(
         f"{server} is not set up for logical replication, nothing was changed. "
         f"{'. '.join(str(lack).rstrip(';') for lack in lacks)}.{restart}",
         code="ReplicationNotReady",
         target=server.option,
-        hint="Do this at the server and run again, or migrate offline.",
+        hint=hint,
         details={"lacking": [lack.as_result() for lack in lacks]},
     )

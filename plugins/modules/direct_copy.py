@@ -15,7 +15,9 @@ description:
   - With O(mode=offline) the rows of one moment go through this machine, without a file in between, and the task ends
     when all is there.
   - With O(mode=online) the servers copy rows and changes between themselves by logical replication; the task ends when
-    the target follows the source and M(pgflex.migrate.direct_copy_cutover) can be called.
+    the target follows the source and M(pgflex.migrate.direct_copy_cutover) can be called. The source has to be of
+    version 10 or later, and the target of 15, which is the first that tells of changes that it refuses.
+  - Triggers that are C(ENABLE ALWAYS) or C(ENABLE REPLICA) and C(FORCE ROW LEVEL SECURITY) come at the cutover.
   - What is known of a copy is in the table C(pgflex.copies) of O(maintenance_database) on the target. After a run
     that was killed, at whatever moment, the same task goes on, or starts anew the database that it was at.
   - A copy that failed or was canceled leaves nothing at the source. The same task begins it anew.

@@ -14,7 +14,11 @@ description:
     (sequences, large objects, unlogged tables), and ends the replication.
   - Refuses, naming every reason, while the copy is not ready, while the target is too far behind, and where tables were
     made at the source that the copy does not know.
-  - Materialized views are refreshed, and large objects are compared, before the writers are stopped.
+  - Refuses, while somebody could go on writing at the source all the same, which are sessions that the user may not
+    end, roles that have C(default_transaction_read_only) switched off for themselves, prepared transactions, and
+    subscriptions through which the source itself follows another server. It looks again when the writers are stopped.
+  - Materialized views are refreshed, large objects are compared, and the changes so far are waited for, before the
+    writers are stopped.
   - A cutover that fails lets the writers go on at the source, and can be tried again.
 author:
   - pgflex.migrate contributors (@pgflex)
@@ -53,7 +57,8 @@ options:
     default: 3
   keep_applications:
     description:
-      - Patterns of names of applications whose sessions at the source are not ended.
+      - Patterns of names of applications whose sessions at the source are not ended. A session that is kept can go on
+        writing, and what it writes is lost.
     type: list
     elements: str
     default: []
@@ -63,7 +68,9 @@ options:
         nothing, see M(pgflex.migrate.direct_copy_reverse).
       - It is set up before anybody may write on the target. The source's server has to get to the target's, its user
         needs the right to make subscriptions (version 16 and later C(pg_create_subscription), before that superuser),
-        and the target's user C(REPLICATION).
+        and the target's user C(REPLICATION); the target needs C(wal_level=logical).
+      - It is refused where the source has triggers that are C(ENABLE ALWAYS) or C(ENABLE REPLICA), or tables with
+        C(FORCE ROW LEVEL SECURITY), which would work on what comes back, or refuse it.
       - The user of O(source) can go on writing at the source for that time, as what comes back is applied in its
         name; no application should sign in as that user.
     type: bool
@@ -138,7 +145,16 @@ copy:
   sample:
     name: shop-online
     state: Succeeded
+kept_sessions:
+  description:
+    - Other programs' sessions at the source that were left alone, with the keys of
+      RV(pgflex.migrate.source_read_only#module:source_read_only.ended_sessions).
+  returned: success
+  type: list
+  elements: dict
 """
+
+from typing import Any
 
 from ..module_utils._base import PgflexModule, State
 from ..module_utils._copy_end import Cutover
@@ -179,6 +195,11 @@ class DirectCopyCutover(PgflexModule):
             return super().outcome()
         finally:
             self.ending.close()
+            for note in self.ending.notes:
+                self.runtime.warn(note)
+
+    def extra(self) -> dict[str, Any]:
+        return {"kept_sessions": list(self.ending.kept)}
 
     def read(self) -> State:
         self.found = self.ending.require()

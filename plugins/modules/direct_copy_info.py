@@ -12,7 +12,8 @@ version_added: "1.0.0"
 description:
   - Reads the table of copies that M(pgflex.migrate.direct_copy) keeps on the target, of one copy or of all, with the
     databases' states and counters.
-  - With O(source) it also measures how far the online copies are behind.
+  - With O(source) it also measures how far the online copies are behind. Changes that do not arrive any more are told
+    in C(message) of the database.
 author:
   - pgflex.migrate contributors (@pgflex)
 extends_documentation_fragment:
@@ -140,7 +141,7 @@ class DirectCopyInfo(InfoModule):
         engine = Ending(self.params, self.runtime.report)
         try:
             found = [copy for copy in engine.ledger.all() if self.params["name"] in (None, copy.name)]
-            return [engine.measured(copy).as_result() for copy in found]
+            return [engine.looked_at(copy).as_result() for copy in found]
         finally:
             engine.close()
 

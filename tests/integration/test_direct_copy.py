@@ -17,8 +17,16 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.pgflex.migrate.plugins.module_utils import _copy_content, _copy_job, _copy_online, _copy_stream
+from ansible_collections.pgflex.migrate.plugins.module_utils import (
+    _copy_content,
+    _copy_end,
+    _copy_job,
+    _copy_online,
+    _copy_stream,
+    _copy_switch,
+)
 from ansible_collections.pgflex.migrate.plugins.module_utils._base import Runtime
+from ansible_collections.pgflex.migrate.plugins.module_utils._errors import ModuleFailure
 from ansible_collections.pgflex.migrate.plugins.module_utils._postgres import Server
 from ansible_collections.pgflex.migrate.plugins.modules import (
     data_validation,
@@ -327,16 +335,33 @@ def test_large_tables_go_in_parts_and_owners_and_grants_follow(servers, monkeypa
             connection.execute("DROP OWNED BY unknown; DROP ROLE unknown")
 
 
+IN_THE_WAY = """
+CREATE TABLE m.audit (id bigserial PRIMARY KEY, line bigint);
+CREATE FUNCTION m.note() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN INSERT INTO m.audit (line) VALUES (OLD.id); RETURN OLD; END';
+CREATE TRIGGER noted AFTER DELETE ON m.lines FOR EACH ROW EXECUTE FUNCTION m.note();
+ALTER TABLE m.lines ENABLE ALWAYS TRIGGER noted;
+CREATE TABLE m.tenants (id int PRIMARY KEY, tenant text);
+CREATE POLICY own ON m.tenants USING (tenant = current_setting('app.tenant', true));
+ALTER TABLE m.tenants ENABLE ROW LEVEL SECURITY;
+ALTER TABLE m.tenants FORCE ROW LEVEL SECURITY;
+"""
+
+
 @pytest.mark.parametrize("servers", [(10, 16), (15, 16), (16, 18)], indirect=True, ids=str)
 def test_online_loses_no_write_and_has_a_short_downtime(servers):
     source, target = servers
+    with source.connect() as connection:
+        connection.execute(f"ALTER ROLE {USER} BYPASSRLS")
+    with source.connect("shop", USER) as connection:
+        connection.execute(old(IN_THE_WAY) if source.major < 12 else IN_THE_WAY)
     with writing(source) as acknowledged:
         result = ok(copy(servers, mode="online"))
         assert result["copy"]["substate"] == "WaitingForCutoverTrigger"
         assert not ok(copy(servers, mode="online"))["changed"]
         with source.connect("shop", USER) as connection:
             connection.execute("SELECT lo_put(77001, 0, 'HELLO'), lo_from_bytea(77003, 'late')")
-            connection.execute("INSERT INTO m.cache VALUES (-60, 'u')")
+            connection.execute("INSERT INTO m.cache VALUES (-60, 'u'); INSERT INTO m.tenants VALUES (1, 'a')")
         looked = ok(run(direct_copy_info, servers))["copies"][0]
         assert looked["databases"][0]["latency"] < 5
         cut = ok(cut_over(servers))["copy"]
@@ -352,8 +377,12 @@ def test_online_loses_no_write_and_has_a_short_downtime(servers):
         assert connection.execute(
             "SELECT lo_get(77001), lo_get(77003), (SELECT count(*) FROM m.cache),"
             " (SELECT count(*) FROM pg_constraint WHERE conname = 'cache_id_fkey'),"
-            " (SELECT tgenabled::text FROM pg_trigger WHERE tgrelid = 'm.cache'::regclass AND tgname = 'shout')"
-        ).fetchone() == (b"HELLO", b"late", 51, 1, "O")
+            " (SELECT tgenabled::text FROM pg_trigger WHERE tgrelid = 'm.cache'::regclass AND tgname = 'shout'),"
+            " (SELECT tgenabled::text FROM pg_trigger WHERE tgname = 'noted'),"
+            " (SELECT relforcerowsecurity FROM pg_class WHERE oid = 'm.tenants'::regclass)"
+        ).fetchone() == (b"HELLO", b"late", 51, 1, "O", "A", True)
+    with source.connect() as connection:
+        connection.execute(f"ALTER ROLE {USER} NOBYPASSRLS")
 
 
 def old(schema):
@@ -397,15 +426,27 @@ def test_the_way_back_loses_nothing_that_was_written_on_the_target(servers):
 
 
 @pytest.mark.parametrize("servers", [(16, 18)], indirect=True, ids=str)
-def test_the_way_back_can_be_ended(servers):
+def test_the_way_back_goes_with_a_cutover_that_fails_and_can_be_ended(servers, monkeypatch):
+    source, target = servers
     ok(copy(servers, mode="online"))
+    with monkeypatch.context() as patched:
+        patched.setattr(_copy_end, "set_owners", fails)
+        assert cut_over(servers, keep_reverse_replication=True)["msg"] == "It fails."
+    with source.connect("shop", "shopper") as connection:
+        connection.execute("INSERT INTO m.orders VALUES (1, 1, 'written to again')")
+        assert connection.execute("SELECT count(*) FROM pg_subscription").fetchone() == (0,)
     ok(cut_over(servers, keep_reverse_replication=True))
+    assert keys_of(target) == [1]
     refused = run(direct_copy, servers, state="absent")
     assert refused["failure"]["code"] == "ReverseRuns"
     assert ok(run(direct_copy_reverse, servers, action="end"))["copy"]["reverse"]["state"] == "Ended"
     for cluster in servers:
         nothing_left(cluster)
     assert run(direct_copy_reverse, servers, action="switch_back")["failure"]["code"] == "NoReverse"
+
+
+def fails(*_given):
+    raise ModuleFailure("It fails.")
 
 
 def start_apart(pair, **options):
@@ -499,7 +540,32 @@ def test_indexes_of_partitions_that_a_killed_run_has_half_made(servers, monkeypa
 @pytest.mark.parametrize("place", ["_copy_switch.each", "_copy_end.Cutover._tidy"])
 def test_a_cutover_killed_in_its_middle_goes_on(servers, place):
     ok(copy(servers, mode="online"))
-    args = checked(direct_copy_cutover, arguments(servers, programs=str(client_programs(servers[1].major))))
+    with writing(servers[0]) as acknowledged:
+        time.sleep(0.3)
+        cut_over_and_die(servers, place)
+    result = ok(cut_over(servers))
+    assert result["changed"] and result["copy"]["state"] == "Succeeded"
+    assert not ok(cut_over(servers))["changed"]
+    assert set(acknowledged) <= set(keys_of(servers[1]))
+    assert_equal(servers)
+    for cluster in servers:
+        nothing_left(cluster)
+
+
+@pytest.mark.parametrize("servers", [(16, 18)], indirect=True, ids=str)
+def test_a_killed_cutover_can_be_canceled(servers):
+    """It had made its way back already."""
+    ok(copy(servers, mode="online"))
+    cut_over_and_die(servers, "_copy_switch.each", keep_reverse_replication=True)
+    ok(run(direct_copy_cancel, servers, drop=True))
+    nothing_left(servers[0])
+    with servers[0].connect("shop", "shopper") as connection:
+        connection.execute("INSERT INTO m.orders VALUES (1, 1, 'written to again')")
+
+
+def cut_over_and_die(servers, place, **options):
+    options |= {"programs": str(client_programs(servers[1].major))}
+    args = checked(direct_copy_cutover, arguments(servers, **options))
     module, _dot, name = place.partition(".")
     script = (
         "import json, os, sys;"
@@ -513,19 +579,8 @@ def test_a_cutover_killed_in_its_middle_goes_on(servers, place):
         "m.MODULE(Runtime(params=json.load(sys.stdin))).run()"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / ".build" / "collections")}
-    with writing(servers[0]) as acknowledged:
-        time.sleep(0.3)
-        done = subprocess.run(
-            [sys.executable, "-c", script], input=json.dumps(args).encode(), env=environment, check=False
-        )
+    done = subprocess.run([sys.executable, "-c", script], input=json.dumps(args).encode(), env=environment, check=False)
     assert done.returncode == 9
-    result = ok(cut_over(servers))
-    assert result["changed"] and result["copy"]["state"] == "Succeeded"
-    assert not ok(cut_over(servers))["changed"]
-    assert set(acknowledged) <= set(keys_of(servers[1]))
-    assert_equal(servers)
-    for cluster in servers:
-        nothing_left(cluster)
 
 
 def test_a_killed_copy_can_be_canceled_and_leaves_nothing(servers):
@@ -568,11 +623,12 @@ def test_a_running_copy_is_canceled_from_elsewhere_and_a_second_one_is_refused(s
     process.wait(30)
 
 
-def test_a_source_that_goes_away_in_mid_copy(servers):
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_a_source_that_goes_away_in_mid_copy(servers, mode):
     source, _target = servers
     with source.connect("shop", USER) as connection:
         connection.execute(SLOW)
-    process = start_apart(servers)
+    process = start_apart(servers, mode=mode)
     wait_for_step(servers, process, "rows")
     source.kill()
     process.wait(60)
@@ -581,8 +637,14 @@ def test_a_source_that_goes_away_in_mid_copy(servers):
     source.start()
     with source.connect("shop", USER) as connection:
         connection.execute("DROP TABLE m.big")
-    ok(copy(servers))
+    ok(copy(servers, mode=mode))
+    if mode == "online":
+        with source.connect("shop") as connection:
+            assert connection.execute("SELECT count(*) FROM pg_replication_slots").fetchone() == (1,)
+        ok(cut_over(servers))
     assert_equal(servers)
+    for cluster in servers:
+        nothing_left(cluster)
 
 
 def test_a_table_that_may_not_be_read_is_named_before_anything_is_made(servers):
@@ -774,10 +836,45 @@ def test_a_cutover_that_is_not_possible_is_refused(servers):
     refused = cut_over(servers)
     assert refused["failure"]["code"] == "NewTables" and "m.parted_3" in refused["msg"]
     with servers[0].connect("shop", USER) as connection:
-        connection.execute("DROP TABLE m.parted_3; INSERT INTO m.orders VALUES (1, 1, 'still written to')")
+        connection.execute("DROP TABLE m.parted_3; CREATE UNLOGGED TABLE m.scratch (a int)")
+    refused = cut_over(servers)
+    assert refused["failure"]["code"] == "NewTables" and "m.scratch" in refused["msg"]
+    with servers[0].connect("shop", USER) as connection:
+        connection.execute("DROP TABLE m.scratch; INSERT INTO m.orders VALUES (1, 1, 'still written to')")
+    with servers[0].connect("shop") as service, servers[0].connect("shop", "shopper") as shopper:
+        refused = cut_over(servers)
+        assert refused["failure"]["code"] == "CutoverRefused" and "as postgres" in refused["msg"]
+        for session in (service, shopper):
+            session.execute("INSERT INTO m.orders SELECT max(id) + 1, 1, 'writers went on' FROM m.orders")
     with writing(servers[0]):
         busy = cut_over(servers, source_read_only=False, sample_seconds=2)
         assert busy["failure"]["code"] == "CutoverRefused" and "still written to" in busy["msg"]
     assert cut_over(servers, dry_run=True)["changed"]
+    with servers[0].connect("shop", "shopper") as older:
+        with servers[0].connect("shop", USER) as connection:
+            connection.execute("ALTER DATABASE shop SET default_transaction_read_only = on")
+        ok(cut_over(servers))
+        with pytest.raises(psycopg.OperationalError):
+            older.execute("INSERT INTO m.orders VALUES (2, 1, 'written behind the cutover')")
+    assert_equal(servers)
+
+
+def test_a_session_that_comes_between_the_look_and_the_lock_stops_the_cutover(servers, monkeypatch):
+    ok(copy(servers, mode="online"))
+    source, _target = servers
+    opened = []
+    lock = _copy_switch.ReadOnlySource.lock
+
+    def comes(guard, timeout):
+        opened.append(source.connect("shop"))
+        return lock(guard, timeout)
+
+    monkeypatch.setattr(_copy_switch.ReadOnlySource, "lock", comes)
+    failed = cut_over(servers)
+    assert failed["failure"]["code"] == "CutoverRefused" and "written to as before" in failed["failure"]["hint"]
+    opened[0].close()
+    with source.connect("shop", "shopper") as connection:
+        connection.execute("INSERT INTO m.orders VALUES (3, 1, 'writers were let in again')")
+    monkeypatch.undo()
     ok(cut_over(servers))
     assert_equal(servers)

@@ -115,6 +115,31 @@ def test_tables_without_a_key_are_widened_and_put_back():
     assert _copy_stream.restore_statements(rows)[2].endswith("REPLICA IDENTITY NOTHING")
 
 
+# (changes confirmed, tables copied, errors of changes, errors of tables), look by look; written is always at 100.
+@pytest.mark.parametrize(
+    ("looks", "times"),
+    [
+        ([(10, 2, 0, 0), (10, 2, 2, 0), (10, 2, 3, 0)], 3),
+        # Lost connections, after each of which changes came on.
+        ([(10, 2, 0, 0), (11, 2, 2, 0), (12, 2, 4, 0), (12, 2, 6, 0)], 0),
+        # All has arrived: there is nothing that could be refused.
+        ([(100, 2, 0, 0), (100, 2, 9, 0)], 0),
+        # Changes come on, a table does not; a lost connection stops two at once.
+        ([(10, 2, 0, 0), (11, 2, 0, 5), (12, 2, 0, 6)], 6),
+        ([(10, 2, 0, 0), (11, 3, 0, 5), (12, 3, 0, 9)], 0),
+        # What was counted before the first look says nothing.
+        ([(10, 2, 40, 30)], 0),
+    ],
+)
+def test_errors_count_while_nothing_comes_on(looks, times):
+    seen: list[int] = []
+    found = 0
+    for confirmed, copied, apply_errors, sync_errors in looks:
+        state = _copy_stream.SubscriptionState(1, True, 0, 2, copied, 5, apply_errors, sync_errors, 2)
+        found = _copy_stream.refused(state, confirmed, 100, seen)
+    assert found == times
+
+
 def test_small_tables_share_a_pair_of_programs():
     found = [_copy_rows.Piece(n, "m", str(n), ("a",), size) for n, size in enumerate([64 << 20, 1, 1])]
     assert [len(batch) for batch in _copy_rows.batches(found)] == [1, 2]

@@ -194,12 +194,19 @@ class Copies:
         self.free = True
         self.version = {"shop-old": 150000, "shop-new": 160000}
         self.answers: dict[str, list[tuple[Any, ...]]] = {
+            "t.tgenabled IN": [],
             "FROM pg_database d WHERE": [("shop", "UTF8", "C", "C", "c", None, None, 1 << 20)],
             "SELECT datname::text FROM pg_database": [("postgres",)],
             "c.relkind IN ('r', 'p')": [self.table("orders")],
             "SELECT n.nspname::text FROM pg_namespace": [("public",)],
             "pg_extension e JOIN": [],
             "pg_available_extensions": [("hstore",)],
+            "FROM pg_db_role_setting": [],
+            "pg_db_role_setting s ON": [("shop", None, None, None)],
+            "pg_stat_activity a LEFT JOIN": [],
+            "pg_prepared_xacts": [],
+            "FROM pg_subscription s": [],
+            "FROM pg_roles WHERE rolname = ANY": [],
         }
         self.refuse: dict[str, Exception] = {}
         self.statements: list[str] = []
@@ -260,7 +267,7 @@ class CopyConnection:
 
     def execute(self, statement: Any, values: Any = None) -> Any:
         rows = self.copies.answer(statement.decode() if isinstance(statement, bytes) else statement)
-        return SimpleNamespace(fetchall=lambda: rows)
+        return SimpleNamespace(fetchall=lambda: rows, fetchone=lambda: rows[0])
 
     def transaction(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()

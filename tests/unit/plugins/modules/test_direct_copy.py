@@ -80,6 +80,7 @@ def test_patterns_that_match_nothing_are_named(run_module, args):
         (90400, 160000, "offline", "9.5"),
         (90600, 160000, "online", "logical replication begins with 10"),
         (150000, 130000, "offline", "version 14 or later"),
+        (140000, 140000, "online", "before 15"),
         (170000, 160000, "offline", "which is newer"),
     ],
 )

@@ -37,7 +37,7 @@ def test_check_mode_ends_nothing(run_module, copies):
 
 def test_the_end_takes_away_what_was_made_on_both_sides(run_module, copies):
     copies.add("Succeeded", "Completed", reverse=KEPT, widened=[["public", "log", "d", ""]])
-    copies.answers |= {"FROM pg_subscription p": [(1, True, 0, 0, 1, 0, 0)], "FROM pg_replication_slots": []}
+    copies.answers |= {"FROM pg_subscription p": [(1, True, 0, 0, 1, 0, 0, 0, 2)], "FROM pg_replication_slots": []}
     outcome = run_module(MODULE, {**copies.args, "action": "end"})
     assert not outcome.failed, outcome["msg"]
     assert outcome["copy"]["reverse"]["state"] == "Ended"
