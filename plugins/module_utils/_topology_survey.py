@@ -15,14 +15,14 @@ from typing import Any, TypeVar
 from ._addresses import network as address_block
 from ._clients import Azure
 from ._errors import ModuleFailure
-from ._ids import parse, same
+from ._ids import parse, same, server_id
 from ._networks import Json, Networks, Place
 from ._parallel import each
 from ._permissions import permissions_at
 from ._server import AzureServer, FlexibleServer, SingleServer
 from ._settings import FLEXIBLE, SINGLE
 from ._topology import Topology, reason, rights_lacking
-from ._topology_facts import Facts, Network, RuntimeWish, Server, Wishes, Zone, key, name_of, network_of
+from ._topology_facts import Facts, FirewallRule, Network, RuntimeWish, Server, Wishes, Zone, key, name_of, network_of
 from ._topology_names import linked_zone, needs_names, resolver
 from ._topology_worker import Worker, endpoint_network, place, runtime_zone_id, scopes
 
@@ -132,6 +132,21 @@ def outside(source: Json) -> Server:
     )
 
 
+def planned(target: Json, where: Place) -> Server:
+    """A target that is to be made. It has no rules yet: that they would keep somebody out is nothing to say of it."""
+    made = target["planned"]
+    return Server(
+        kind="flexible",
+        name=where[2],
+        host=f"{where[2]}.postgres.database.azure.com",
+        id=server_id(*where, "flexibleServers"),
+        subnet_id=_checked_id(made["delegated_subnet_id"], "target.planned.delegated_subnet_id", SUBNET),
+        zone_id=_checked_id(made["private_dns_zone_id"], "target.planned.private_dns_zone_id", ("privatednszones",)),
+        firewall=(FirewallRule("planned", "0.0.0.0", "255.255.255.255"),),
+        fqdn=target["fqdn"],
+    )
+
+
 # The rounds
 
 
@@ -180,16 +195,21 @@ class Survey:
         """Both servers with their rules and endpoints, and the networks that they are in."""
         source, target = self.params["source"], self.params["target"]
         read = self.networks.server
-        asks: dict[str, Callable[[], Any]] = {
-            "target": partial(read, FlexibleServer, self._place(target, "target"), target["fqdn"])
-        }
+        where = self._place(target, "target")
+        servers: dict[str, Any] = {}
+        asks: dict[str, Callable[[], Any]] = {}
+        if target["planned"]:
+            servers["target"] = (planned(target, where), [])
+        else:
+            asks["target"] = partial(read, FlexibleServer, where, target["fqdn"])
         runtime = self._runtime_place()
         if runtime:
             asks["runtime"] = partial(read, FlexibleServer, runtime, None, optional=self.wishes.runtime is not None)
         kind = KINDS.get(source["type"])
         if kind:
             asks["source"] = partial(read, kind, self._place(source, "source"), source["fqdn"])
-        servers: dict[str, Any] = {} if kind else {"source": (outside(source), [])}
+        else:
+            servers["source"] = (outside(source), [])
         servers |= dict(zip(asks, _together(asks.values()), strict=True))
         there = servers.pop("runtime", None)
         return self._complete(servers, there[0] if there else None)
@@ -214,7 +234,8 @@ class Survey:
 
         def server(side: str) -> Server:
             found, connections = servers[side]
-            return self.networks.with_endpoints(self.networks.with_rules(found), connections, named)
+            known = found if found.firewall else self.networks.with_rules(found)
+            return self.networks.with_endpoints(known, connections, named)
 
         first = {key(text): text for text in named}
         asks: list[Callable[[], Any]] = [partial(server, "source"), partial(server, "target")]

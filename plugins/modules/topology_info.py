@@ -105,6 +105,19 @@ options:
           - IPv4 address from which a public target connects to the source. With it, a firewall rule for just that
             address is enough and is what the plan makes; without it, one for all Azure services is.
         type: str
+      planned:
+        description:
+          - For a target that is not there yet, what is to be made. It is then not looked for, and its firewall is taken
+            to admit everybody.
+          - An empty mapping is a target with public access.
+        type: dict
+        suboptions:
+          delegated_subnet_id:
+            description: Id of the subnet that it is to be in; left out, it has public access.
+            type: str
+          private_dns_zone_id:
+            description: Id of the private DNS zone that its name is to be in.
+            type: str
   migration_resource_group_id:
     description:
       - Id of the resource group that the classic service makes its own resources in. Left out, the target's is taken.
@@ -526,7 +539,15 @@ SOURCE = {
     "fqdn": TEXT,
     "name_resolves": {"type": "bool", "default": False},
 }
-TARGET = {"subscription_id": TEXT, "resource_group": NEEDED, "name": NEEDED, "fqdn": TEXT, "public_address": TEXT}
+PLANNED = {"delegated_subnet_id": TEXT, "private_dns_zone_id": TEXT}
+TARGET = {
+    "subscription_id": TEXT,
+    "resource_group": NEEDED,
+    "name": NEEDED,
+    "fqdn": TEXT,
+    "public_address": TEXT,
+    "planned": {"type": "dict", "options": PLANNED},
+}
 SUBNET = {"name": {"type": "str", "default": "pgflex-migration"}, "address_prefix": TEXT}
 RUNTIME = {
     "name": NEEDED,

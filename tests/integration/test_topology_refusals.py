@@ -57,6 +57,7 @@ def sites(lab: Running) -> dict[str, Built]:
 def overlapping(site: Site) -> Built:
     one, other = site.vnet("vnet1", "10.1.0.0/16"), site.vnet("vnet2", "10.1.128.0/17")
     source = site.single(public=False)
+    site.arm.ask("PATCH", site.server_id(source), {"tags": {"team": "shop"}})
     subnet = site.subnet(one, "source", "10.1.1.0/24")
     site.endpoint(site.server_id(source), subnet, site.zone(topologies.PRIVATE_LINK, one))
     target_subnet = site.subnet(other, "target", "10.1.129.0/24", delegated=True)
@@ -98,7 +99,8 @@ class Case:
 
 SUBNETS = "{group}/providers/Microsoft.Network/virtualNetworks/vnet2/subnets"
 CASES = {
-    "address-spaces-overlap": Case("overlapping", ("vnet1", "vnet2", "overlap")),
+    # What the target is given or made of comes after the judgement.
+    "address-spaces-overlap": Case("overlapping", ("vnet1", "vnet2", "overlap"), {"copy": {"tags": True}}),
     "a-delegated-subnet": Case(
         "peered", ("target", "delegated"), {"generation": "classic", "migration_subnet_id": f"{SUBNETS}/target"}
     ),
@@ -118,7 +120,14 @@ CASES = {
     ),
     "a-server-that-nobody-reaches": Case("closed", ("closed-single", "public network access", "private endpoint")),
     "own-private-server-to-public-target": Case(
-        "own", ("Non supported network configuration", "pg_dump/pg_restore", "pgflex.engine: direct")
+        "own",
+        ("Non supported network configuration", "pg_dump/pg_restore", "pgflex.engine: direct"),
+        {
+            "target": {
+                "name": "own-new",
+                "create": {"location": "eastus", "sku_name": "Standard_D4ds_v5", "version": 15},
+            }
+        },
     ),
     "a-zone-in-another-subscription": Case(
         "foreign",

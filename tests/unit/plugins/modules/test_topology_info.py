@@ -164,6 +164,28 @@ def test_two_networks_in_eight_requests(run_module: Any, arm: Any, args: Any) ->
     assert len(arm.requests) == 8 and arm.writes == []
 
 
+def test_a_target_that_is_to_be_made_is_judged_as_it_will_be(run_module: Any, arm: Any, args: Any) -> None:
+    two_networks(arm, peered=False)
+    arm.expected = [step for step in arm.expected if step.path != TARGET]
+    for scope in (VNET1, VNET2):
+        arm.expect("GET", permissions(scope), json=OWNER)
+    planned = {"delegated_subnet_id": f"{VNET2}/subnets/targetsubnet", "private_dns_zone_id": TARGET_ZONE}
+    topology = run_module(MODULE, {**args, "target": {**args["target"], "planned": planned}})["topology"]
+    assert topology["name"] == "private_different_vnets"
+    assert [row["kind"] for row in topology["missing"]] == ["peering"]
+
+
+def test_a_public_target_that_is_to_be_made_has_no_rules_to_be_asked_for(run_module: Any, arm: Any, args: Any) -> None:
+    arm.any_order = True
+    arm.expect("GET", SOURCE, json=single("Enabled", ()))
+    rule = {"name": "all", "properties": {"startIpAddress": "0.0.0.0", "endIpAddress": "0.0.0.0"}}
+    arm.expect("GET", f"{SOURCE}/firewallRules", json={"value": [rule]})
+    arm.expect("GET", f"{SOURCE}/virtualNetworkRules", json={"value": []})
+    planned = {"delegated_subnet_id": None, "private_dns_zone_id": None}
+    topology = run_module(MODULE, {**args, "target": {**args["target"], "planned": planned}})["topology"]
+    assert topology["name"] == "public_access" and topology["missing"] == []
+
+
 def test_what_is_missing_is_planned_when_the_caller_may_do_it(run_module: Any, arm: Any, args: Any) -> None:
     two_networks(arm, peered=False, linked=[VNET1])
     arm.expect("GET", ZONES, json={"value": [{"id": LINK_ZONE, "name": f"privatelink.{DOMAIN}"}]})
