@@ -193,7 +193,7 @@ class Built:
 Build = Callable[[Site], Built]
 
 
-def _fill(built: Built) -> Built:
+def filled(built: Built) -> Built:
     with built.source.connect("postgres") as connection:
         connection.execute("CREATE DATABASE shop")
     with built.source.connect("shop") as connection:
@@ -203,7 +203,7 @@ def _fill(built: Built) -> Built:
 
 def public_access(site: Site) -> Built:
     source, target = site.single(rules=ADMITS_AZURE), site.flexible()
-    return _fill(Built(site, source, target, {"rule": f"{site.server_id(source)}/firewallRules/AllowAllAzureIps"}))
+    return filled(Built(site, source, target, {"rule": f"{site.server_id(source)}/firewallRules/AllowAllAzureIps"}))
 
 
 def _private_target(site: Site, vnet: str, prefix: str, *linked: str) -> tuple[Server, dict[str, str]]:
@@ -224,7 +224,7 @@ def private_same_vnet(site: Site) -> Built:
     vnet = site.vnet("vnet-test", "10.0.0.0/16")
     source, near = _private_source(site, vnet, "10.0.1.0/24")
     target, far = _private_target(site, vnet, "10.0.2.0/24")
-    return _fill(Built(site, source, target, {"vnet": vnet, **near, **far}))
+    return filled(Built(site, source, target, {"vnet": vnet, **near, **far}))
 
 
 def private_different_vnets(site: Site) -> Built:
@@ -232,7 +232,7 @@ def private_different_vnets(site: Site) -> Built:
     site.peer(one, other)
     source, near = _private_source(site, one, "10.1.1.0/24", other)
     target, far = _private_target(site, other, "10.2.1.0/24", one)
-    return _fill(Built(site, source, target, {"vnet1": one, "vnet2": other, **near, **far}))
+    return filled(Built(site, source, target, {"vnet1": one, "vnet2": other, **near, **far}))
 
 
 def service_endpoint_private_target(site: Site) -> Built:
@@ -245,7 +245,7 @@ def service_endpoint_private_target(site: Site) -> Built:
     for name, subnet in (("source", near), ("target", far["target_subnet"])):
         rules[f"{name}_rule"] = f"{site.server_id(source)}/virtualNetworkRules/{name}"
         site.arm.put(rules[f"{name}_rule"], {"properties": {"virtualNetworkSubnetId": subnet}})
-    return _fill(Built(site, source, target, {"vnet": vnet, "source_subnet": near, **rules, **far}))
+    return filled(Built(site, source, target, {"vnet": vnet, "source_subnet": near, **rules, **far}))
 
 
 def private_source_public_target(site: Site) -> Built:
@@ -253,7 +253,7 @@ def private_source_public_target(site: Site) -> Built:
     source, near = _private_source(site, vnet, "10.1.1.0/24")
     target = site.flexible()
     runtime = {"runtime_server": {"name": f"{site.name}-runtime"}}
-    return _fill(Built(site, source, target, {"vnet": vnet, **near}, runtime))
+    return filled(Built(site, source, target, {"vnet": vnet, **near}, runtime))
 
 
 def third_vnet(site: Site) -> Built:
@@ -265,7 +265,7 @@ def third_vnet(site: Site) -> Built:
     source, near = _private_source(site, one, "10.1.1.0/24", third)
     target, far = _private_target(site, other, "10.2.1.0/24", third)
     parts = {"vnet1": one, "vnet2": other, "vnet3": third, "work": work, **near, **far}
-    return _fill(Built(site, source, target, parts))
+    return filled(Built(site, source, target, parts))
 
 
 def runtime_server(site: Site) -> Built:
@@ -276,17 +276,17 @@ def runtime_server(site: Site) -> Built:
     subnet = site.subnet(other, "target", "10.2.1.0/24")
     endpoint = site.endpoint(site.server_id(target), subnet, near["source_zone"])
     parts = {"vnet1": one, "vnet2": other, "target_subnet": subnet, "target_endpoint": endpoint, **near}
-    return _fill(Built(site, source, target, parts, {"runtime_server": {"name": f"{site.name}-runtime"}}))
+    return filled(Built(site, source, target, parts, {"runtime_server": {"name": f"{site.name}-runtime"}}))
 
 
 def onprem_public(site: Site) -> Built:
-    return _fill(Built(site, site.other(), site.flexible(), {}))
+    return filled(Built(site, site.other(), site.flexible(), {}))
 
 
 def onprem_public_private_target(site: Site) -> Built:
     vnet = site.vnet("vnet1", "10.1.0.0/16")
     target, far = _private_target(site, vnet, "10.1.1.0/24")
-    return _fill(Built(site, site.other(), target, {"vnet": vnet, **far}))
+    return filled(Built(site, site.other(), target, {"vnet": vnet, **far}))
 
 
 def onprem_vpn(site: Site) -> Built:
@@ -294,7 +294,7 @@ def onprem_vpn(site: Site) -> Built:
     target, far = _private_target(site, vnet, "10.1.1.0/24")
     source = site.other(private_address=site.own_address, routes=[vnet])
     more = {"source": {"access": "private", "route": "vpn", "host": site.own_address}}
-    return _fill(Built(site, source, target, {"vnet": vnet, **far}, more))
+    return filled(Built(site, source, target, {"vnet": vnet, **far}, more))
 
 
 def onprem_machine(site: Site) -> Built:
@@ -303,4 +303,4 @@ def onprem_machine(site: Site) -> Built:
     target, far = _private_target(site, other, "10.2.1.0/24")
     source = site.other(private_address="10.1.7.4", virtual_network=one)
     access = {"access": "private", "route": "peering", "virtual_network_id": one, "host": "10.1.7.4"}
-    return _fill(Built(site, source, target, {"vnet1": one, "vnet2": other, **far}, {"source": access}))
+    return filled(Built(site, source, target, {"vnet1": one, "vnet2": other, **far}, {"source": access}))
