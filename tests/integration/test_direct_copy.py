@@ -679,7 +679,11 @@ def test_an_extension_that_the_target_does_not_have(servers, monkeypatch):
             connection.execute("UPDATE pg_extension SET extname = 'plpgsql' WHERE extname = 'not_there'")
 
 
-def test_a_full_disk_is_said_as_such_and_a_rerun_starts_cleanly(servers):
+@pytest.mark.parametrize(
+    ("mode", "code", "said"),
+    [("offline", "DiskFull", "storage"), ("online", "ApplyFails", "refused by the target server")],
+)
+def test_a_full_disk_is_said_as_such_and_a_rerun_starts_cleanly(servers, mode, code, said):
     """Also into a database that was made beforehand, with an extension in it."""
     source, target = servers
     target.recreate_database("shop")
@@ -692,16 +696,20 @@ def test_a_full_disk_is_said_as_such_and_a_rerun_starts_cleanly(servers):
             "CREATE OR REPLACE FUNCTION m.full() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"
             " 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$"
         )
-    failed = copy(servers)
-    assert failed["failure"]["code"] == "DiskFull" and failed["copy"]["state"] == "Failed", failed
-    assert "storage" in failed["msg"]
+    failed = copy(servers, mode=mode)
+    assert failed["failure"]["code"] == code and failed["copy"]["state"] == "Failed", failed
+    assert said in failed["msg"]
     assert ok(run(direct_copy_info, servers))["copies"][0]["error"]
     with source.connect("shop", USER) as connection:
         connection.execute("CREATE OR REPLACE FUNCTION m.full() RETURNS boolean LANGUAGE sql AS 'SELECT true'")
-    ok(copy(servers))
+    ok(copy(servers, mode=mode))
     with target.connect("shop") as connection:
         connection.execute("DROP EXTENSION hstore; DROP SCHEMA mine")
+    if mode == "online":
+        ok(cut_over(servers))
     assert_equal(servers)
+    for cluster in servers:
+        nothing_left(cluster)
 
 
 KEPT = """
