@@ -63,29 +63,6 @@ options:
       - Another server whose rules are to be there as well. One of O(rules) wins over one of the same name there.
       - It can not be used with O(state=absent).
     type: dict
-    suboptions:
-      server_type:
-        description:
-          - Which kind of server the other one is.
-        type: str
-        choices:
-          - single_server
-          - flexible_server
-        required: true
-      resource_group:
-        description:
-          - Resource group that holds the other server.
-        type: str
-        required: true
-      server_name:
-        description:
-          - Name of the other server, without its domain.
-        type: str
-        required: true
-      subscription_id:
-        description:
-          - Subscription that holds the other server. Left out, it is the one of this server.
-        type: str
   exact:
     description:
       - Whether rules of other names are removed. It is of no use with O(state=absent).
@@ -93,6 +70,7 @@ options:
     default: false
 extends_documentation_fragment:
   - pgflex.migrate._azure
+  - pgflex.migrate._other_server
   - pgflex.migrate._attributes
   - pgflex.migrate._state
   - pgflex.migrate._wait

@@ -58,29 +58,6 @@ options:
       - Not copied are paths, what is sized by memory or vCores, replication and write-ahead log, where logs go, how
         clients connect, preloaded libraries, and what only one of Azure's products has.
     type: dict
-    suboptions:
-      server_type:
-        description:
-          - Which kind of server the other one is.
-        type: str
-        choices:
-          - single_server
-          - flexible_server
-        required: true
-      resource_group:
-        description:
-          - Resource group that holds the other server.
-        type: str
-        required: true
-      server_name:
-        description:
-          - Name of the other server, without its domain.
-        type: str
-        required: true
-      subscription_id:
-        description:
-          - Subscription that holds the other server. Left out, it is the one of this server.
-        type: str
   restart:
     description:
       - Whether the server may be restarted when a changed parameter, or one of O(parameters) that was changed earlier,
@@ -93,6 +70,7 @@ options:
 extends_documentation_fragment:
   - pgflex.migrate._connection.optional_source
   - pgflex.migrate._azure
+  - pgflex.migrate._other_server
   - pgflex.migrate._attributes
   - pgflex.migrate._wait
 seealso:
