@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from ._copy_catalog import UNREADABLE_OBJECT
 from ._preflight_rules import DATABASE, PLAN, SERVER, SOURCE, TARGET, Hit, Look, about, listed, rule
+from ._preflight_schema import OF_NO_EXTENSION, USER_SCHEMA
 from ._preflight_versions import piece
 from ._states import MAX_DATABASES
 
@@ -219,8 +220,7 @@ def superuser_objects(look: Look) -> Iterator[Hit]:
     rows = look.ask(
         "SELECT format('%I.%I', n.nspname, c.relname), r.rolname::text FROM pg_class c JOIN pg_namespace n "
         "ON n.oid = c.relnamespace JOIN pg_roles r ON r.oid = c.relowner WHERE r.rolsuper AND c.relkind IN "
-        "('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS "
-        "(SELECT 1 FROM pg_depend x WHERE x.classid = 'pg_class'::regclass AND x.objid = c.oid AND x.deptype = 'e') "
+        f"('r', 'p', 'v', 'm', 'S', 'f') AND {USER_SCHEMA} AND {OF_NO_EXTENSION} "
         "AND NOT EXISTS (SELECT 1 FROM pg_depend x WHERE x.classid = 'pg_class'::regclass AND x.objid = c.oid "
         "AND x.deptype IN ('a', 'i') AND c.relkind = 'S') ORDER BY 1"
     )
@@ -239,9 +239,8 @@ def superuser_objects(look: Look) -> Iterator[Hit]:
 def unreadable(look: Look) -> Iterator[Hit]:
     names = look.names(
         "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE c.relkind IN ('r', 'p', 'm', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' "
-        "AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) AND NOT EXISTS "
-        "(SELECT 1 FROM pg_depend x WHERE x.classid = 'pg_class'::regclass AND x.objid = c.oid AND x.deptype = 'e') "
+        f"WHERE c.relkind IN ('r', 'p', 'm', 'S') AND {USER_SCHEMA} AND {OF_NO_EXTENSION} "
+        "AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) "
         f"UNION ALL SELECT 'large object ' || m.oid FROM pg_largeobject_metadata m WHERE {UNREADABLE_OBJECT} ORDER BY 1"
     )
     for name in names:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from ._copy_catalog import incomparable
 from ._preflight_rules import DATABASE, SERVER, SOURCE, Hit, Look, about, rule
-from ._preflight_schema import USER_SCHEMA
+from ._preflight_schema import OF_NO_EXTENSION, USER_SCHEMA
 from ._preflight_versions import piece
 
 GIB = 1024**3
@@ -25,8 +25,7 @@ RELATION = "format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namesp
 
 # A deferrable key identifies no rows for replication, nor does an index that is not valid, or gone.
 PUBLISHED = f"""c.relkind = 'r' AND c.relpersistence = 'p' AND {USER_SCHEMA}
-   AND NOT EXISTS (SELECT 1 FROM pg_depend x WHERE x.classid = 'pg_class'::regclass AND x.objid = c.oid
-                   AND x.deptype = 'e')"""
+   AND {OF_NO_EXTENSION}"""
 NO_KEY = """NOT EXISTS (SELECT 1 FROM pg_index i
         WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate AND i.indisvalid)"""
 LACKING = f"""(c.relreplident = 'n' OR c.relreplident = 'd' AND {NO_KEY}

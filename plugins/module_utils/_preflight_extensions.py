@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ._parameters import items
-from ._preflight_rules import DATABASE, SOURCE, TARGET, Hit, Look, rule
+from ._preflight_rules import DATABASE, SERVER, SOURCE, TARGET, Hit, Look, rule
 
 # The service refuses databases with these.
 UNSUPPORTED = frozenset({"postgis_topology", "postgis_tiger_geocoder", "postgres_fdw", "pg_partman", "timescaledb"})
@@ -90,7 +90,7 @@ def library_not_loaded(look: Look) -> Iterator[Hit]:
 
 @rule(
     TARGET,
-    "server",
+    SERVER,
     "informs",
     "shared_preload_libraries of the target can not be seen",
     "GRANT pg_read_all_settings TO the user, or name the target's resource so that Azure can be asked.",

@@ -13,6 +13,8 @@ from ._preflight_rules import DATABASE, SERVER, SOURCE, Hit, Look, about, rule
 from ._preflight_versions import OLDEST_SOURCE, WITHOUT_OIDS, piece
 
 USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+OF_NO_EXTENSION = """NOT EXISTS (SELECT 1 FROM pg_depend x
+    WHERE x.classid = 'pg_class'::regclass AND x.objid = c.oid AND x.deptype = 'e')"""
 LANGUAGES = ("c", "internal", "sql", "plpgsql", "plv8", "pljava")
 GUARDED = (
     "pg_authid",
