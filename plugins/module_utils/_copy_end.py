@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ._activity import client_sessions, who, writers
+from ._base import PgflexModule, State
 from ._copy import WAITING, Engine, over
 from ._copy_catalog import fetch
 from ._copy_job import Job, Options, end_workers, run_each, session
@@ -39,6 +40,15 @@ BACK = "_back"
 
 class Ending(Engine):
     """Options of the modules that end a copy; nothing of how it was made has to be given again."""
+
+    # What else may be written at the source.
+    notes: Sequence[str] = ()
+
+    def aim(self, copy: Copy) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def run(self) -> Copy:
+        raise NotImplementedError
 
     def require(self) -> Copy:
         return self.ledger.require(self.name)
@@ -89,9 +99,8 @@ class Ending(Engine):
 
 
 class Cutover(Ending):
-    # Sessions at the source that stay signed in, and what else may be written there.
+    # Sessions at the source that stay signed in.
     kept: Sequence[dict[str, Any]] = ()
-    notes: Sequence[str] = ()
 
     def chosen(self, copy: Copy) -> list[DatabaseCopy]:
         wanted = self.params["databases"] or [row.name for row in copy.databases]
@@ -473,3 +482,34 @@ class Reverse(Ending):
                 seconds = switch(sides, guard, guard.databases, self.params["timeout"])
         # From here on a run that begins again must not carry anything over: the source may be ahead by then.
         self._note_reverse(copy, state="Switched", downtime_seconds=seconds)
+
+
+class EndingModule(PgflexModule):
+    """A module that ends a copy in the way of its engine."""
+
+    result_key = "copy"
+    engine: type[Ending]
+    ending: Ending
+
+    @property
+    def thing(self) -> str:
+        return f"the copy {self.params['name']}"
+
+    def outcome(self) -> State:
+        self.ending = self.engine(self.params, self.runtime.report)
+        try:
+            return super().outcome()
+        finally:
+            self.ending.close()
+            for note in self.ending.notes:
+                self.runtime.warn(note)
+
+    def read(self) -> State:
+        self.found = self.ending.require()
+        return self.found.as_result()
+
+    def desired(self, current: State | None) -> State:
+        return {**(current or {}), **self.ending.aim(self.found)}
+
+    def apply(self, want: State) -> State:
+        return self.ending.run().as_result()

@@ -156,8 +156,8 @@ kept_sessions:
 
 from typing import Any
 
-from ..module_utils._base import PgflexModule, State
-from ..module_utils._copy_end import Cutover
+from ..module_utils._base import State
+from ..module_utils._copy_end import Cutover, EndingModule
 from ..module_utils._copy_options import COPY, FROM, TO, WAY
 from ..module_utils._spec import ArgumentSpec
 
@@ -182,28 +182,12 @@ SPEC = (
 )
 
 
-class DirectCopyCutover(PgflexModule):
-    result_key = "copy"
-
-    @property
-    def thing(self) -> str:
-        return f"the copy {self.params['name']}"
-
-    def outcome(self) -> State:
-        self.ending = Cutover(self.params, self.runtime.report)
-        try:
-            return super().outcome()
-        finally:
-            self.ending.close()
-            for note in self.ending.notes:
-                self.runtime.warn(note)
+class DirectCopyCutover(EndingModule):
+    engine = Cutover
+    ending: Cutover
 
     def extra(self) -> dict[str, Any]:
         return {"kept_sessions": list(self.ending.kept)}
-
-    def read(self) -> State:
-        self.found = self.ending.require()
-        return self.found.as_result()
 
     def desired(self, current: State | None) -> State:
         now = current or {}
@@ -212,9 +196,6 @@ class DirectCopyCutover(PgflexModule):
         if self.ending.chosen(self.found):
             self.ending.refuse(self.ending.measured(self.found))
         return {**now, **self.ending.aim(self.found)}
-
-    def apply(self, want: State) -> State:
-        return self.ending.run().as_result()
 
 
 MODULE = DirectCopyCutover

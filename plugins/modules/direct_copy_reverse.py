@@ -88,8 +88,7 @@ copy:
       downtime_seconds: 0.4
 """
 
-from ..module_utils._base import PgflexModule, State
-from ..module_utils._copy_end import Reverse
+from ..module_utils._copy_end import EndingModule, Reverse
 from ..module_utils._copy_options import COPY, FROM, TO
 from ..module_utils._spec import ArgumentSpec
 
@@ -108,29 +107,8 @@ SPEC = (
 )
 
 
-class DirectCopyReverse(PgflexModule):
-    result_key = "copy"
-
-    @property
-    def thing(self) -> str:
-        return f"the copy {self.params['name']}"
-
-    def outcome(self) -> State:
-        self.ending = Reverse(self.params, self.runtime.report)
-        try:
-            return super().outcome()
-        finally:
-            self.ending.close()
-
-    def read(self) -> State:
-        self.found = self.ending.require()
-        return self.found.as_result()
-
-    def desired(self, current: State | None) -> State:
-        return {**(current or {}), **self.ending.aim(self.found)}
-
-    def apply(self, want: State) -> State:
-        return self.ending.run().as_result()
+class DirectCopyReverse(EndingModule):
+    engine = Reverse
 
 
 MODULE = DirectCopyReverse
