@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+"""Names of the regions that there are. Pure."""
+
 from __future__ import annotations
 
 # Only for finding slips of the pen without a request; a newer one is told by the option regions.

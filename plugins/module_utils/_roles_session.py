@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+"""Sessions at both servers: reading roles, trying what the target refuses, doing the rest."""
+
 from __future__ import annotations
 
 import contextlib
