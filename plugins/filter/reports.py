@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..module_utils._report_gather import reports
+from ..module_utils._report_gather import facts_of, reports
+from ..module_utils._report_row import row_of
 from ..plugin_utils.hostvars import look
 from ..plugin_utils.plain import plain
 
@@ -16,6 +17,10 @@ def _reports(hostvars: Mapping[str, Any], hosts: Any, failed: Any, files: Any = 
     return reports(hostvars, plain(hosts), plain(failed), plain(files or {}), look)
 
 
+def _row(known: Mapping[str, Any], host: str) -> dict[str, Any]:
+    return row_of(facts_of(known, look, stopped=False), plain(host))
+
+
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"reports": _reports}
+        return {"reports": _reports, "report_row": _row}

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ._report_parts import with_parts
 from ._report_row import row_of
 from ._task_failure import Look, failure_of
 
@@ -58,8 +59,10 @@ def reports(
         wanted = wanted_files(known, look) or files
         if not wanted:
             continue
+        row = row_of(facts_of(known, look, stopped=host in stopped), host)
+        row = with_parts(row, look(known, ("report_parts",)) or [], look(known, ("pgflex", "databases")) or [])
         report = found.setdefault(json.dumps(wanted, sort_keys=True), {**wanted, "hosts": []})
-        report["hosts"].append(row_of(facts_of(known, look, stopped=host in stopped), host))
+        report["hosts"].append(row)
     return list(found.values())
 
 

@@ -220,6 +220,14 @@ def test_hosts_with_the_same_files_share_a_report() -> None:
     assert stopped["source"]["name"] == "shop-single"
 
 
+def test_a_host_with_several_migrations_is_one_row() -> None:
+    kept = {**row_of(facts(), "a"), "databases": ["stock"], "status": "succeeded"}
+    known = {"pgflex": given(report={"json": "/r.json"}, databases=["stock", "shop"]), "report_parts": [kept]}
+    (report,) = reports({"a": {**known, "settings_run": facts()["settings"]}}, ["a"], [], {}, look)
+    (row,) = report["hosts"]
+    assert (row["databases"], row["status"]) == (["stock", "shop"], "not started")
+
+
 def test_a_host_that_stopped_says_what_its_roles_had_found() -> None:
     missing = [{"message": "vnet1 has no gateway.", "remedy": "by_hand"}, {"message": "no", "remedy": "apply"}]
     known = {"pgflex": given(report={"json": "/r.json"}), "network_topology": {"missing": missing}}
