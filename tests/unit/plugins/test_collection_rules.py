@@ -291,6 +291,19 @@ def test_roles_and_playbooks_ignore_no_errors() -> None:
     )
 
 
+def test_plays_do_not_depend_on_the_users_configuration() -> None:
+    """With another strategy run_once holds no more, and one failed host may stop the others."""
+    pinned = {"strategy": "ansible.builtin.linear", "any_errors_fatal": False, "gather_facts": False}
+    none(
+        at(path, text=f"{play['name']}: {key}")
+        for path in sorted((ROOT / "playbooks").glob("*.yml"))
+        for play in yaml.safe_load(path.read_text(encoding="utf-8"))
+        if "ansible.builtin.import_playbook" not in play
+        for key, value in pinned.items()
+        if play.get(key) != value
+    )
+
+
 # What is in the repository
 
 
