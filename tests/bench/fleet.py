@@ -21,7 +21,7 @@ MOST_MEGABYTES = 500
 # What the whole of the tree may be late or early by, as the lab's clock sees it.
 JITTER = 0.3
 HEADER = (
-    f"{'migrations':>10} {'with':<10} {'CPU s':>8} {'each':>7} {'wall s':>7} {'requests':>9} {'polls':>7} {'MB':>5}"
+    f"{'migrations':>10} {'with':<13} {'CPU s':>8} {'each':>7} {'wall s':>7} {'requests':>9} {'polls':>7} {'MB':>5}"
 )
 SIMULATED = f"""Simulated: Azure is the lab, each request takes {SECONDS_A_REQUEST:g} s, a second stands for
 {TIME_SCALE:g} of Azure's. Each migration has two servers in Azure; behind all sources is one PostgreSQL cluster, behind
@@ -30,7 +30,8 @@ Validate, which copies nothing.
 CPU: user and system of the command and all it starts, without lab and PostgreSQL. Requests and polls are those of one
 migration; polls are looks at it after it was made, requests all others but the sign-in. MB: the most memory at one
 time, a page that processes share counted once.
-az: the requests of the playbook, each asked once, then show every {INTERVAL} s until the end. It neither looks into the
+fleet: the playbook, in rounds of 8 where no option says otherwise.
+az: the requests of a migration, each asked once, then show every {INTERVAL} s until the end. It neither looks into the
 databases nor compares them."""
 
 
@@ -39,6 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, nargs="*", default=[1, 10, 100])
     parser.add_argument("--empty", type=int, default=1000, help="migrations without data; 0 for none")
     parser.add_argument("--az", type=int, nargs="*", default=[1, 10])
+    parser.add_argument("--playbook", default="fleet", help="the one that migrates, without pgflex.migrate.")
     parser.add_argument("--kinds", action="store_true", help="what was asked for, by kind")
     parser.add_argument("--profile", action="store_true", help="what each task cost")
     parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="for ansible-playbook")
@@ -48,7 +50,7 @@ def arguments() -> argparse.Namespace:
 def line(count: int, what: str, run: Run) -> str:
     used, asked = run.used, run.asked
     return (
-        f"{count:>10} {what:<10} {used.cpu:>8.1f} {used.cpu / count:>7.2f} {used.wall:>7.1f} "
+        f"{count:>10} {what:<13} {used.cpu:>8.1f} {used.cpu / count:>7.2f} {used.wall:>7.1f} "
         f"{asked.requests / count:>9.1f} {asked.polls / count:>7.1f} {used.megabytes:>5.0f}"
     )
 
@@ -84,8 +86,8 @@ class Bench:
 
     def playbook(self, fleet: Fleet) -> None:
         profile = self.world.folder / f"{fleet.prefix}tasks" if self.options.profile else None
-        run = self.world.playbook(fleet, *self.options.options, profile=profile)
-        print(line(fleet.count, "playbook" if fleet.data else "no data", run), flush=True)
+        run = self.world.playbook(fleet, self.options.playbook, *self.options.options, profile=profile)
+        print(line(fleet.count, self.options.playbook if fleet.data else "no data", run), flush=True)
         if self.options.kinds:
             for kind, times in run.asked.work.most_common():
                 print(f"{'':>10}   {times / fleet.count:6.2f} {kind}")

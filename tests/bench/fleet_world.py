@@ -137,11 +137,11 @@ class World:
             "watch": {"min_interval": INTERVAL},
         }
 
-    def playbook(self, fleet: Fleet, *options: str, profile: Path | None = None) -> Run:
-        """pgflex.migrate.public_access as its users run it, output to a file."""
+    def playbook(self, fleet: Fleet, name: str, *options: str, profile: Path | None = None) -> Run:
+        """A playbook of the collection as its users run it, output to a file."""
         self.prepare(fleet)
         command = [Path(sys.executable).with_name("ansible-playbook"), "-i", self.inventory(fleet)]
-        command += ["pgflex.migrate.public_access", *options]
+        command += [f"pgflex.migrate.{name}", *options]
         used = measured(command, self._environment() | (profiled(profile) if profile else {}), self.folder)
         if used.code:
             raise FleetError(used.output[-3000:])
