@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ._copy_catalog import UNREADABLE_OBJECT
-from ._preflight_rules import DATABASE, PLAN, SERVER, SOURCE, TARGET, Hit, Look, about, listed, rule
+from ._preflight_rules import ADMIN_GROUP, DATABASE, PLAN, SERVER, SOURCE, TARGET, Hit, Look, about, listed, rule
 from ._preflight_schema import OF_NO_EXTENSION, USER_SCHEMA
 from ._preflight_versions import piece
 from ._states import MAX_DATABASES
 
-ADMIN_GROUP = "azure_pg_admin"
 ENTRA_GROUPS = ("azure_ad_user", "azure_ad_mfa")
 # Roles that providers make superusers of, which nobody migrates.
 PROVIDER_SUPERUSERS = ("azure_superuser", "azuresu", "rdsadmin", "cloudsqladmin", "cloudsqlsuperuser", "alloydbadmin")

@@ -30,6 +30,8 @@ REMEDIES = (
     "drop_slots",
     "read_only_source",
 )
+# Whose members administer a server of Azure's.
+ADMIN_GROUP = "azure_pg_admin"
 # So many objects a rule names one by one; one more finding counts the others.
 MOST = 20
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ._preflight_access import ADMIN_GROUP
-from ._preflight_rules import DATABASE, SERVER, SOURCE, Hit, Look, about, rule
+from ._preflight_rules import ADMIN_GROUP, DATABASE, SERVER, SOURCE, Hit, Look, about, rule
 from ._preflight_versions import OLDEST_SOURCE, WITHOUT_OIDS, piece
 
 USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"

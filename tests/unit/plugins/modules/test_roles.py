@@ -80,7 +80,7 @@ class Server:
             return []
         if text == catalog.ROLES.strip():
             return self.roles
-        if text == catalog.OBJECTS:
+        if text == catalog.objects_sql(160000):
             return self.things
         if "pg_has_role" in text:
             return [(row[0], not row[1]) for row in [*self.roles, ("app", False)]]
