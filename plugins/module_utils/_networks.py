@@ -20,7 +20,7 @@ from ._peering import remote_space
 from ._private_endpoint import PrivateEndpoints, properties_of, there
 from ._role_assignment import BUILT_IN
 from ._server import AzureServer, FlexibleServer, SingleServer
-from ._subnet import in_use
+from ._subnet import has_interfaces, in_use
 from ._topology_facts import (
     Endpoint,
     FirewallRule,
@@ -66,6 +66,7 @@ def subnet_of(row: Json) -> Subnet:
         service_endpoints=tuple(item["service"] for item in properties.get("serviceEndpoints") or []),
         security_group_id=_id_of(properties, "networkSecurityGroup"),
         used=used,
+        interfaces=has_interfaces(row),
         filters_endpoints=policies in ("Enabled", "NetworkSecurityGroupEnabled"),
     )
 

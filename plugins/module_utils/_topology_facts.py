@@ -64,6 +64,8 @@ class Subnet:
     security_group_id: str | None = None
     # Addresses that are taken, without Azure's own.
     used: int = 0
+    # Whether some of it is something that its owner can delete. A deleted server counts as using it for a while more.
+    interfaces: bool = False
     # Whether its security group looks at what goes to private endpoints; Azure's default is that it does not.
     filters_endpoints: bool = False
 

@@ -46,7 +46,7 @@ def made_of(facts: Facts, worker: Worker) -> dict[str, Any]:
 def _subnets(network: Network, held: Iterable[str | None]) -> Iterator[dict[str, Any]]:
     for subnet in network.subnets:
         # One with something in it is in use, and Azure would refuse.
-        if subnet.name in SUBNETS and not subnet.used and not any(same(subnet.id, text) for text in held):
+        if subnet.name in SUBNETS and not subnet.interfaces and not any(same(subnet.id, text) for text in held):
             row = MakeSubnet(network.id, subnet.name, None, SUBNETS[subnet.name], subnet.service_endpoints).row()
             yield {**row, "address_prefix": next(iter(subnet.prefixes), None)}
 

@@ -552,14 +552,16 @@ def test_made_subnets_and_rules() -> None:
 
 def test_a_subnet_that_somebody_uses_stays() -> None:
     facts = both(with_source(network_rules=()), without_subnet("work"))(service_endpoint(CLASSIC))
-    made = with_subnet(f"{VNET2}/subnets/pgflex-migration", used=1)(applied(facts, plan_of(facts)))
+    made = with_subnet(f"{VNET2}/subnets/pgflex-migration", interfaces=True)(applied(facts, plan_of(facts)))
     assert reason(made).row()["made"]["subnets"] == []
 
 
 def test_what_a_runtime_server_needs_stays_while_it_is_there() -> None:
     zone_id = f"{NETWORK}/privateDnsZones/pgflex-runtime.private.postgres.database.azure.com"
     facts = both(to_make(), without_zone(zone_id))(private_to_public())
-    facts = with_subnet(f"{VNET1}/subnets/pgflex-runtime", used=0)(applied(facts, plan_of(facts)))
+    # The association of the server that is gone still counts as using the subnet.
+    facts = applied(facts, plan_of(facts))
+    assert facts.network(VNET1).subnets[-1].used == 1
     made = reason(facts).row()["made"]
     assert {name for name, rows in made.items() if rows} == {"subnets", "private_dns_zones", "private_dns_zone_links"}
     there = replace(facts, runtime=replace(private_to_public().runtime, zone_id=zone_id))
