@@ -130,6 +130,8 @@ def test_marker_secret_is_never_printed(module: str, state: Any, status: int, ru
     result = run_module(module, args, diff=True)
     assert sorted(planted) == sorted(listed(module))
     # Arguments that Ansible itself refuses have no `failure`: nothing of ours would have run.
-    assert result.failed and "failure" in result, result.result
+    # A look at many servers goes on when one of them refuses, which its row tells.
+    told = [row for row in result.result.get("migrations", []) if row.get("error")]
+    assert (result.failed and "failure" in result) or told, result.result
     assert MARKER.lower() not in result.raw_output.lower()
     assert arm.requests or {"source", "target"} & set(spec.options), "it failed before its first request"

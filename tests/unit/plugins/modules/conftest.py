@@ -195,6 +195,7 @@ class Copies:
         self.version = {"shop-old": 150000, "shop-new": 160000}
         self.answers: dict[str, list[tuple[Any, ...]]] = {
             "t.tgenabled IN": [],
+            "pg_largeobject_metadata m WHERE": [],
             "FROM pg_database d WHERE": [("shop", "UTF8", "C", "C", "c", None, None, 1 << 20)],
             "SELECT datname::text FROM pg_database": [("postgres",)],
             "c.relkind IN ('r', 'p')": [self.table("orders")],

@@ -51,7 +51,10 @@ def test_there_has_to_be_a_database(run_module, args):
         ({"FROM pg_database d WHERE": []}, "UnknownDatabase"),
         ({"pg_extension e JOIN": [("postgis", "public")]}, "ExtensionMissing"),
         (
-            {"SELECT datname::text FROM pg_database": [("shop",)], "(SELECT count(*) FROM pg_class": [(3,)]},
+            {
+                "SELECT datname::text FROM pg_database": [("shop",)],
+                "SELECT type, identity FROM (": [("table", "public.orders")],
+            },
             "TargetNotEmpty",
         ),
     ],
