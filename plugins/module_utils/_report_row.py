@@ -151,7 +151,9 @@ def _times(row: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
         "read_only_since": cutover.get("read_only_since") or facts.get("read_only_since") or "",
         "finished_at": cutover.get("finished_at") or "",
     }
-    return times | spans({**row, **times})
+    made = times | spans({**row, **times})
+    # A direct copy's cutover has measured it itself, from the last write of the source.
+    return made | ({"downtime_seconds": float(cutover["downtime_seconds"])} if cutover.get("downtime_seconds") else {})
 
 
 def spans(row: dict[str, Any]) -> dict[str, Any]:

@@ -98,6 +98,14 @@ def test_a_migration_that_went_well() -> None:
     ]
 
 
+def test_a_direct_copy_has_the_downtime_that_its_cutover_measured() -> None:
+    known = facts(cutover={"finished_at": "2026-11-21T03:12:00Z", "downtime_seconds": "1.3"})
+    row = row_of(known, "shop")
+    assert row["downtime_seconds"] == 1.3
+    (kept,) = merged([row_of(facts(cutover=None), "shop")], earlier_rows(as_json([row], "F", MADE_AT)), [])
+    assert kept["downtime_seconds"] == 1.3
+
+
 def offline(**more: Any) -> dict[str, Any]:
     """One that prepares for three minutes, and whose end is looked for a minute too late."""
     known = facts(cutover=None, states=[*states(2), {**states()[-1], "at": "2026-11-21T03:13:00+00:00"}], **more)
