@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils._fleet_plan import fleet_plan, fleet_summary
+from ..module_utils._fleet_plan import fleet_plan, fleet_summary, window_wait
 from ..module_utils._task_failure import failure_of
 from ..plugin_utils.hostvars import look
 from ..plugin_utils.plain import plain
@@ -17,11 +17,16 @@ from ..plugin_utils.settings_spec import settings_problems
 
 
 def _plan(
-    hosts: Any, limits: Any = None, now: Any = None, regions: Any = None, begun: Any = (), outside: Any = ()
+    hosts: Any, limits: Any = None, now: Any = None, regions: Any = None, seen: Any = None, outside: Any = ()
 ) -> dict[str, Any]:
     given, moment = _by_name("fleet_plan", hosts), str(now) if now else None
-    rest = (plain(regions) or None, plain(begun) or (), plain(outside) or ())
+    looked = None if seen is None else _by_name("fleet_plan", seen)
+    rest = (plain(regions) or (), looked, plain(outside) or ())
     return fleet_plan(given, plain(limits), moment, *rest, check=settings_problems)
+
+
+def _wait(window: Any, now: Any) -> str:
+    return window_wait(plain(window) or None, str(now))
 
 
 def _summary(hosts: Any) -> dict[str, str]:
@@ -44,6 +49,7 @@ def _facts(host: str, hostvars: Any, alive: Any) -> dict[str, Any]:
         "failed": host not in alive,
         "phase": plain(known.get("fleet_phase")),
         "later": plain(known.get("fleet_later")),
+        "rest": bool(known.get("fleet_rest")),
         "outcome": result.get("outcome"),
         "message": failure.get("message") or result.get("message"),
     }
@@ -51,4 +57,4 @@ def _facts(host: str, hostvars: Any, alive: Any) -> dict[str, Any]:
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"fleet_plan": _plan, "fleet_summary": _summary, "fleet_facts": _facts}
+        return {"fleet_plan": _plan, "fleet_summary": _summary, "fleet_facts": _facts, "fleet_wait": _wait}

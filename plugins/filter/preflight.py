@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..module_utils._preflight_table import WIDTH, fleet, table
+from ..module_utils._preflight_table import WIDTH, fleet, table, together
 from ..plugin_utils.plain import plain
 
 
@@ -19,6 +19,10 @@ def _fleet(results: Any, strict: Any = ()) -> list[str]:
     return fleet(plain(results), plain(strict) or ())
 
 
+def _together(results: Any) -> dict[str, Any]:
+    return together(plain(results))
+
+
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"preflight_table": _table, "preflight_summary": _fleet}
+        return {"preflight_table": _table, "preflight_summary": _fleet, "preflight_together": _together}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..module_utils._attempts import attempt, created, created_tags
+from ..module_utils._parts import parts
 from ..module_utils._settings import connection_strings, derive
 from ..module_utils._states import copy_result, locked, way_out
 from ..plugin_utils.plain import plain
@@ -17,6 +18,10 @@ from ..plugin_utils.settings_spec import azure_problems, settings_problems
 def _problems(given: Any, passwords: bool = True, azure: Any = None) -> list[str]:
     sign_in = {} if azure is None else plain(azure)
     return azure_problems(sign_in) + settings_problems(plain(given), passwords=bool(passwords))
+
+
+def _parts(given: Any) -> list[dict[str, Any]]:
+    return parts(plain(given))
 
 
 def _derive(given: Any, host: str, source_server: Any = None, target_server: Any = None) -> dict[str, Any]:
@@ -54,6 +59,7 @@ class FilterModule:
         return {
             "settings": _derive,
             "settings_problems": _problems,
+            "parts": _parts,
             "connection_strings": _connection_strings,
             "attempt": _attempt,
             "copy_result": _copy_result,

@@ -6,59 +6,145 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ._attempts import LOST
+from ._parts import parts
+from ._regions import REGIONS
 from ._settings import FLEXIBLE, SINGLE, problems, with_defaults
-from ._waves import waves
+from ._waves import WINDOW_OVER, waves
+from ._waves_checks import instant
+
+READY = "Ready for its cutover: run pgflex.migrate.cutover, with --limit for this host alone, within 72 hours."
+# What was seen of each host by name: `states` of its migrations, empty for one that is not made, and the `location` of
+# its target.
+Seen = Mapping[str, Mapping[str, Any]]
+EMPTY: dict[str, Any] = {"rounds": [], "later": [], "notes": [], "hosts": {}}
 
 
 def fleet_plan(
     hosts: Mapping[str, Any],
     limits: Mapping[str, Any] | None = None,
     now: str | None = None,
-    regions: Sequence[str] | None = None,
-    begun: Sequence[str] = (),
+    regions: Sequence[str] = (),
+    seen: Seen | None = None,
     outside: Sequence[str] = (),
     *,
     check: Callable[..., list[str]] = problems,
 ) -> dict[str, Any]:
     """`problems`, `rounds` and `later` as `waves` gives them, for the dictionaries `pgflex` of the hosts by name.
 
-    What is wrong with the settings of any host is among the problems, with the host's name before it. Hosts that have
-    `begun` are in the first round, and their windows do not count any more. Hosts of the inventory `outside` this play
-    are not waited for: whoever limits a run answers for the order. `check` says what is wrong with a host's settings.
+    `hosts` has for each host its `units` (its migrations, with their `round` and what is laid over `pgflex` in
+    `settings`), `sharing` (the others with its target) and why it comes `later`; `notes` are sentences on what stops
+    nobody.
+
+    What is wrong with the settings of any host, which `check` says, is among the problems, with the host's name before
+    it. Before anybody has looked (`seen` is None) it is not known whose migration has begun within its window; so
+    windows that are over are only told together with what is wrong in any case. Hosts of the inventory `outside` this
+    play are not waited for: whoever limits a run answers for the order.
     """
-    wrong = [f"{name}: {text}" for name, given in hosts.items() for text in check(given, whole=True)]
-    if wrong:
-        return {"problems": wrong, "rounds": [], "later": []}
-    rows = [_row(name, with_defaults(dict(given))) for name, given in hosts.items()]
+    told = {name: check(given, whole=True) for name, given in hosts.items()}
+    wrong = [f"{name}: {text}" for name, texts in told.items() for text in texts]
+    settings = {name: with_defaults(dict(given)) for name, given in hosts.items() if not told[name]}
+    rows = [_row(name, host, (seen or {}).get(name) or {}) for name, host in settings.items()]
     for row in rows:
-        row["state"] = "running" if row["host"] in begun else None
         if isinstance(row["after"], list):
-            row["after"] = [name for name in row["after"] if name not in outside]
-    return waves(rows, limits, now, regions)
+            row["after"] = [name for name in row["after"] if name not in outside and not told.get(name)]
+    known = [*REGIONS, *regions]
+    found = waves(rows, limits, now, known)
+    if seen is None and not wrong:
+        lenient = waves([{**row, "state": "failed"} for row in rows], limits, now, known)
+        found = found if lenient["problems"] else lenient
+    over = _cutovers_over(settings, rows, now)
+    if seen is not None or wrong or found["problems"]:
+        wrong += found["problems"] + [over[row["host"]] for row in rows if row["host"] in over and not row["state"]]
+    if wrong:
+        return {"problems": wrong, **EMPTY}
+    notes = [over[row["host"]] for row in rows if row["host"] in over and row["state"]]
+    return {**found, "notes": notes, "hosts": _by_host(hosts, rows, found)}
 
 
-def _row(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+def _row(name: str, settings: dict[str, Any], seen: Mapping[str, Any]) -> dict[str, Any]:
     source, target, fleet = settings["source"], settings["target"], settings["fleet"]
-    return {
+    states = seen.get("states") or []
+    location = seen.get("location") or (target.get("create") or {}).get("location")
+    row = {
         "host": name,
-        "source": _server(source, settings),
-        "target": _server(target, settings),
+        "source": _server(source),
+        "target": _server(target),
         "databases": settings["databases"],
         "window": settings.get("window"),
         "engine": settings["engine"],
+        "state": _state(states),
+        "ended": bool(states) and all(state == "Succeeded" for state in states),
         **{key: fleet.get(key) for key in ("priority", "wave", "after", "region")},
     }
+    return {**row, "region": row["region"] or location}
 
 
-def _server(side: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """One text for one server, however its names are written."""
+def _state(states: Sequence[str]) -> str | None:
+    """Parts that are not made yet, or have to be made again, are held by their window when their turn comes."""
+    if any(state and state not in LOST for state in states):
+        return "running"
+    return "failed" if any(states) else None
+
+
+def _server(side: Mapping[str, Any]) -> str:
+    """One text for one server, however its names are written: a name is there once in all of Azure."""
     if side.get("type", SINGLE) in (SINGLE, FLEXIBLE):
-        subscription = side.get("subscription_id") or settings.get("subscription_id") or ""
-        return f"{subscription}/{side['resource_group']}/{side['name']}".lower()
+        return str(side["name"]).lower()
     return f"{side['host']}:{side['port']}".lower()
+
+
+def _cutovers_over(
+    settings: Mapping[str, dict[str, Any]], rows: Sequence[Mapping[str, Any]], now: str | None
+) -> dict[str, str]:
+    """Whose cutover can not come any more by itself; of a host that has ended nobody asks."""
+    moment = instant(now) if now else None
+    found = {}
+    for row in rows:
+        host = settings[row["host"]]
+        end = instant((host["cutover"].get("window") or {}).get("end"))
+        due = host["mode"] == "online" and host["cutover"]["trigger"] == "window"
+        if due and moment and end and end <= moment and not row["ended"]:
+            found[row["host"]] = (
+                f"{row['host']}: pgflex.cutover.window ended at {end.isoformat()}, which is in the past: "
+                "give it another, or cut over with pgflex.migrate.cutover."
+            )
+    return found
+
+
+def _by_host(
+    hosts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], plan: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """What each host needs to know, so that none has to look through the whole plan."""
+    targets: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        targets[row["target"]].append(row["host"])
+    reasons = {row["host"]: row["reason"] for row in plan["later"]}
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        name = row["host"]
+        sharing = [other for other in targets[row["target"]] if other != name]
+        found[name] = {"units": [], "sharing": sharing, "later": reasons.get(name, "")}
+    laid = {name: parts(given) for name, given in hosts.items()}
+    for number, together in enumerate(plan["rounds"]):
+        for unit in together:
+            name, part = unit["host"], unit["part"]
+            mine = {"round": number, "part": part, "parts": unit["parts"], "settings": laid[name][part - 1]}
+            found[name]["units"].append(mine)
+    return found
+
+
+def window_wait(window: Mapping[str, Any] | None, now: str) -> str:
+    """Why a migration can not begin at this moment; empty when it can. It is asked again when its round has come."""
+    given, moment = window or {}, instant(now)
+    start, end = instant(given.get("start")), instant(given.get("end"))
+    if moment and start and moment < start:
+        return f"Its window opens at {start.isoformat()}."
+    return WINDOW_OVER if moment and end and end <= moment else ""
 
 
 def fleet_summary(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -73,7 +159,8 @@ def _sentence(facts: Mapping[str, Any]) -> str:
         reason = facts.get("message") or "see the error of its task above."
         return f"FAILED while {facts.get('phase') or 'checking its settings'}: {reason}"
     if facts.get("outcome") == "ready":
-        return "Ready for its cutover: run pgflex.migrate.cutover, with --limit for this host alone, within 72 hours."
+        rest = " Then run this again: its other databases come after that." if facts.get("rest") else ""
+        return f"{READY}{rest}"
     if facts.get("outcome") == "succeeded":
         return "Migrated."
     return "Nothing was to be done."

@@ -107,3 +107,14 @@ def blockers(found: Mapping[str, Any]) -> list[str]:
     """What stops a host, each once: the service's code, or the rule's name where it has none."""
     rows = [row for row in found["findings"] if row["severity"] == "blocks"]
     return list(dict.fromkeys(row["code"] or row["rule"] for row in rows))
+
+
+def together(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The results of a host's parts as one; what is wrong with its servers was found in each of them."""
+    findings = [finding for found in results for finding in found["findings"]]
+    unique = [finding for number, finding in enumerate(findings) if finding not in findings[:number]]
+    return {
+        "findings": sorted(unique, key=lambda finding: SEVERITIES.index(finding["severity"])),
+        **{name: sum(finding["severity"] == name for finding in unique) for name in SEVERITIES},
+        **{key: [item for found in results for item in found[key]] for key in ("applied", "restart_needed")},
+    }

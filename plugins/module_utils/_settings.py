@@ -111,8 +111,10 @@ def problems(given: Any, *, whole: bool = False, passwords: bool = True) -> list
             f"pgflex.migration_name {name!r} is no name for a migration: only letters, digits and hyphens, "
             "not starting with a hyphen."
         )
-    found += _engine_problems(settings)
-    found += _classic_problems(settings) if settings["generation"] == "classic" else _current_problems(settings)
+    # A fleet keeps to windows itself, where the engine or the generation has no place for them.
+    served = {**settings, "window": None} if whole else settings
+    found += _engine_problems(served)
+    found += _classic_problems(served) if settings["generation"] == "classic" else _current_problems(settings)
     found += _source_problems(source)
     found += _network_problems(settings)
     found += _preflight_problems(settings["preflight"])
@@ -148,7 +150,7 @@ def _cutover_problems(cutover: dict[str, Any]) -> list[str]:
         return ["pgflex.cutover.window has to be a mapping of start and end."]
     if cutover["trigger"] != "window":
         return ["pgflex.cutover.window is given, and pgflex.cutover.trigger is not window."] if window else []
-    wrong = [name for name in ("start", "end") if not MOMENT.fullmatch(str(window.get(name) or ""))]
+    wrong = [name for name in ("start", "end") if not _is_moment(window.get(name))]
     if wrong:
         which = " and ".join(f"pgflex.cutover.window.{name}" for name in wrong)
         be = "have to be times" if len(wrong) > 1 else "has to be a time"
@@ -156,6 +158,11 @@ def _cutover_problems(cutover: dict[str, Any]) -> list[str]:
     if window["end"] <= window["start"]:
         return ["pgflex.cutover.window ends before it starts."]
     return []
+
+
+def _is_moment(text: Any) -> bool:
+    """In the one form that can be compared as text, and a time that there is."""
+    return bool(MOMENT.fullmatch(str(text or ""))) and instant(text) is not None
 
 
 def _no_mapping(given: dict[str, Any], name: str) -> bool:
@@ -407,8 +414,8 @@ def derive(
     """The settings with defaults and all that follows from them and from what the two servers are.
 
     Adds `migration_name`, `validated_tag`, `app_scopes`, `watched` (the migration as the module watch takes it), and
-    for both sides `id` (of the source, what the service calls it), `tags`, `version` and `connection`. Raises nothing:
-    call `problems` first.
+    for both sides `id` (of the source, what the service calls it), `tags`, `version`, `location` and `connection`.
+    Raises nothing: call `problems` first.
     """
     settings = with_defaults(given)
     source, target = settings["source"], settings["target"]
@@ -416,7 +423,7 @@ def derive(
         if server:
             side["id"], side["tags"], side["version"] = server["id"], server.get("tags") or {}, server.get("version")
             # What one server's subscription is says nothing of the other's: later tasks ask where it was found.
-            side["subscription_id"] = server["subscription_id"]
+            side["subscription_id"], side["location"] = server["subscription_id"], server.get("location")
             side.setdefault("host", server["fully_qualified_domain_name"])
         side.setdefault("user", "")
         side["connection"] = {key: side[key] for key in CONNECTION if side.get(key) is not None}

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ._states import MAX_DATABASES
+from ._parts import chunks
 from ._waves_checks import Host, instant, order, read, row_problems
 
+TO_DO = (None, "failed")
+WINDOW_OVER = "Its window is over, give another."
 # 0 is no limit.
 LIMITS = {"parallel": 8, "per_source": 1, "per_region": 0}
 
@@ -73,9 +75,12 @@ def _limits(given: Mapping[str, Any]) -> tuple[dict[str, int], list[str]]:
 
 def _later(hosts: Sequence[Host], now: datetime | None) -> list[dict[str, Any]]:
     """Who can not run now: the window is not open yet, or somebody that one has to come after has to wait."""
-    todo = [host for host in order(hosts) if host.state is None]
+    todo = [host for host in order(hosts) if host.state in TO_DO]
     opens = {host.name: host.start.isoformat() for host in todo if now and host.start and host.start > now}
     reasons = {name: f"Its window opens at {start}." for name, start in opens.items()}
+    # It has ended once, though not well: later waves do not wait until somebody gives it another window.
+    over = {host.name for host in todo if now and host.end and host.end <= now}
+    reasons |= dict.fromkeys(over, WINDOW_OVER)
     # Holding a wave back can hold those that come after its hosts, and so a further wave: until nobody is added.
     before = -1
     while before != len(reasons):
@@ -84,7 +89,7 @@ def _later(hosts: Sequence[Host], now: datetime | None) -> list[dict[str, Any]]:
             first = next((name for name in host.after if name in reasons), None)
             if first:
                 reasons.setdefault(host.name, f"It comes after {first}, which has to wait.")
-        _hold_waves(todo, reasons)
+        _hold_waves([host for host in todo if host.name not in over], reasons)
     return [
         {"host": host.name, "reason": reasons[host.name], "opens": opens.get(host.name)}
         for host in hosts
@@ -161,10 +166,8 @@ class _Plan:
 
 
 def _parts(host: Host) -> Iterator[Unit]:
-    # The service alone has the limit; a direct copy takes them all.
-    size = MAX_DATABASES if host.engine == "service" else len(host.databases)
-    chunks = [host.databases[first : first + size] for first in range(0, len(host.databases), size)]
-    return (Unit(host, number, len(chunks), chunk) for number, chunk in enumerate(chunks, 1))
+    found = chunks(host.databases, host.engine)
+    return (Unit(host, number, len(found), chunk) for number, chunk in enumerate(found, 1))
 
 
 def _due(host: Host, queued: int) -> tuple[Any, ...]:

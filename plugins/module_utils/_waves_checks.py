@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 ENGINES = ("service", "direct")
-STATES = ("running", "done")
+STATES = ("running", "failed", "done")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Host:
     end: datetime | None
     after: tuple[str, ...]
     engine: str
-    # None is still to be done; one that runs or is done has passed its window.
+    # None and failed are still to be done; one that is not None has had its window.
     state: str | None
 
 

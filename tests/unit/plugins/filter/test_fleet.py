@@ -57,14 +57,21 @@ def facts(known: dict[str, Any], alive: Any = ("shop",)) -> dict[str, Any]:
 
 
 def test_a_host_that_did_nothing_has_no_facts() -> None:
-    assert facts({}) == {"failed": False, "phase": None, "later": None, "outcome": None, "message": None}
+    assert facts({}) == {"failed": False, "phase": None, "later": None, "rest": False, "outcome": None, "message": None}
 
 
 def test_the_facts_of_a_host_are_gathered() -> None:
     result = UserDict({"outcome": Tagged("failed"), "message": Tagged("No space."), "migration": None})
     known = {"migrate_result": result, "fleet_phase": Tagged("migrating"), "fleet_later": ""}
     found = facts(known, alive=["other"])
-    assert found == {"failed": True, "phase": "migrating", "later": "", "outcome": "failed", "message": "No space."}
+    assert found == {
+        "failed": True,
+        "phase": "migrating",
+        "later": "",
+        "rest": False,
+        "outcome": "failed",
+        "message": "No space.",
+    }
     assert found["phase"].__class__ is str
     assert FILTERS["fleet_summary"]({Tagged("shop"): UserDict(found)}) == {"shop": "FAILED while migrating: No space."}
 
