@@ -192,7 +192,7 @@ def test_everything_that_is_wrong_is_told_at_once(lab: Running, player: Player) 
     }
     done = player.play("fleet", hosts)
     assert done.code == 2 and "Traceback" not in done.output
-    (told,) = re.findall(r'^fatal: \[\w+\]: FAILED! => (\{.*?^\})', done.output, re.MULTILINE | re.DOTALL)
+    (told,) = re.findall(r"^fatal: \[\w+\]: FAILED! => (\{.*\})$", done.output, re.MULTILINE)
     assert json.loads(told)["msg"].splitlines() == [
         "nameless: pgflex.databases is empty: name at least one database.",
         "late: the window ended at 2020-01-01T04:00:00+00:00, which is in the past.",
