@@ -38,8 +38,8 @@ rehearse: $(READY) ## yours: INVENTORY=path [PLAYBOOK=name] [SIZE=MB]
 .PHONY: test
 test: $(READY) ## everything that CI runs
 	@$(MAKE) -k -j2 --output-sync=target sanity $(LINTS)
-	@$(MAKE) test-matrix
 	@$(MAKE) postgres-versions
+	@$(MAKE) test-matrix
 	@$(PYTEST)
 
 .PHONY: venv

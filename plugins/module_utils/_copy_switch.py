@@ -87,7 +87,7 @@ def go_on(job: Job, stream: Stream, target: psycopg.Connection[Any], undo: Calla
 
 def refuse_new_tables(job: Job, chosen: Sequence[Table], target: psycopg.Connection[Any]) -> None:
     """Definitions are not replicated: what was made since the copy began would be lost."""
-    published = {(schema, name) for schema, name in job.row.published}
+    published = set(map(tuple, job.row.published))
     there = {(row[0], row[1]) for row in fetch(target, RELATIONS)}
     new = [
         table.label for table in chosen if (table.schema, table.name) not in (published if table.replicated else there)

@@ -291,7 +291,7 @@ def test_a_flexible_server_inside_a_network(clients: Clients, vnet: str) -> None
     assert list(clients.dns.record_sets.list_by_type(GROUP, other, "A")) == []
     # The server's association outlives it, for a time that is another on every machine.
     removed = False
-    for _ in range(200):
+    for _try in range(200):
         try:
             subnets.begin_delete(GROUP, "dns-vnet", "pg").result()
             removed = True

@@ -201,7 +201,7 @@ def test_a_subnet_in_use_is_not_removed(run_module: Any, arm: Any, args: Any) ->
 def test_a_subnet_that_a_deleted_server_still_holds_is_tried_again(run_module: Any, arm: Any, args: Any) -> None:
     there = subnet(delegations=[delegated()], serviceAssociationLinks=[{"id": f"{URL}/serviceAssociationLinks/gone"}])
     arm.expect("GET", VNET, json=vnet(there))
-    for _ in range(2):
+    for _try in range(2):
         arm.expect("DELETE", URL, status=400, json=error("InUseSubnetCannotBeDeleted", "It is in use"))
     arm.expect("DELETE", URL, status=200)
     assert run_module(MODULE, {**args, "state": "absent"})["changed"]
