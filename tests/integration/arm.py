@@ -81,7 +81,17 @@ class Arm:
         return self.ask("PUT", resource_id, body)
 
     def delete(self, resource_id: str) -> None:
-        self.ask("DELETE", resource_id)
+        """Asks again for a subnet that a deleted server holds for a while."""
+        for _try in range(3000):
+            try:
+                self.ask("DELETE", resource_id)
+            except Refused as refusal:
+                if "/serviceAssociationLinks/" not in str(refusal):
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+        raise Refused(f"DELETE {resource_id}: a deleted server holds it for ever")
 
     def change(self, resource_id: str, **properties: Any) -> Any:
         """Puts a resource again with other properties; null takes one away."""

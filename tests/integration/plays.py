@@ -185,7 +185,7 @@ class Player:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=300,
+            timeout=900,
         )
         for secret in self.secrets:
             assert secret not in done.stdout

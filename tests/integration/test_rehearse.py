@@ -31,7 +31,7 @@ def rehearse(folder: Path, inventory: Any, **more: str) -> tuple[int, str]:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
     assert PASSWORD not in done.stdout
     return done.returncode, done.stdout

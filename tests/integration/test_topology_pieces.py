@@ -772,7 +772,7 @@ class Rounds:
         for name, url in urls.items():
             version = CLASSIC if hosts[name].get("generation") == "classic" else CURRENT
             arm = self.built[name].site.arm
-            until = time.monotonic() + 60
+            until = time.monotonic() + 600
             while True:
                 status = arm.ask("GET", url, version=version)["properties"]["currentStatus"]
                 if status["state"] in FINAL:

@@ -94,7 +94,7 @@ def test_waits_for_scheduling(lab: SmallLab, target: Cluster) -> None:
 
 
 def test_waits_for_the_window(lab: SmallLab, target: Cluster) -> None:
-    opens = datetime.now(UTC) + timedelta(seconds=1.5)
+    opens = datetime.now(UTC) + timedelta(seconds=6)
     content = body("src", ["shop"], migrationWindowStartTimeInUtc=opens.isoformat().replace("+00:00", "Z"))
     migration = start(lab, target.name, "m", content)
     migration.until("WaitingForDataMigrationWindow")
