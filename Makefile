@@ -7,9 +7,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 BIN := .venv/bin
 READY := .venv/.ready
 STEP := scripts/step
-# Tests wait for servers much of their time: one worker more than there are cores keeps these busy. A file's tests stay
-# together, as they share a lab.
-WORKERS ?= $(shell expr $$(nproc) + 1)
+# A file's tests stay together, as they share a lab.
+WORKERS ?= $(shell nproc)
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 export WORKERS
 
