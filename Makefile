@@ -39,7 +39,7 @@ test: $(READY) ## everything that CI runs
 	@$(MAKE) -k -j2 --output-sync=target sanity $(LINTS)
 	@$(MAKE) postgres-versions
 	@$(MAKE) test-matrix
-	@$(PYTEST)
+	@$(MAKE) -k unit lab-test conformance integration
 
 .PHONY: venv
 venv: $(READY) ## the pinned requirements, and PostgreSQL
@@ -62,7 +62,7 @@ unit: $(READY) ## unit tests: no network, no lab
 
 .PHONY: lab-test
 lab-test: $(READY) ## the lab's own tests
-	@$(PYTEST) tests/lab
+	@$(PYTEST) tests/lab tests/postgres_versions
 
 .PHONY: postgres-versions
 postgres-versions: $(READY) ## PostgreSQL of the majors that the tests use
@@ -83,7 +83,7 @@ integration: $(READY) ## playbooks, roles and modules against the lab; the demo
 
 .PHONY: conformance
 conformance: $(READY) ## clients that others wrote judge the lab
-	@$(PYTEST) tests/conformance
+	@$(PYTEST) -n 0 tests/conformance
 
 .PHONY: coverage
 coverage: $(READY) ## unit tests, and the lines that they did not reach
