@@ -132,7 +132,21 @@ def topology(lab: Running) -> Iterator[dict[str, Any]]:
     links = [f"{zone}/virtualNetworkLinks/{name}" for zone in made["private_dns_zones"].values() for name in LINKS]
     kinds = [made[kind].values() for kind in ("private_endpoints", "servers")]
     azure = [item for kind in kinds for item in kind if "/PgflexLab/" not in item]
-    doomed = [*azure, *links, *made["private_dns_zones"].values(), *made["networks"].values()]
+    remove(lab, [*azure, *links, *made["private_dns_zones"].values()])
+    for network in made["networks"].values():
+        # The subnet of a deleted server is held for a while.
+        for _try in range(600):
+            try:
+                remove(lab, [network])
+            except LabFailed as refusal:
+                if "InUseSubnetCannotBeDeleted" not in str(refusal):
+                    raise
+                time.sleep(0.1)
+            else:
+                break
+
+
+def remove(lab: Running, doomed: list[str]) -> None:
     lab.admin("POST", "arm", {"requests": [{"method": "DELETE", "id": item} for item in doomed]})
 
 
