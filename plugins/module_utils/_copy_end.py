@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -40,15 +41,6 @@ BACK = "_back"
 
 class Ending(Engine):
     """Options of the modules that end a copy; nothing of how it was made has to be given again."""
-
-    # What else may be written at the source.
-    notes: Sequence[str] = ()
-
-    def aim(self, copy: Copy) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def run(self) -> Copy:
-        raise NotImplementedError
 
     def require(self) -> Copy:
         return self.ledger.require(self.name)
@@ -98,7 +90,20 @@ class Ending(Engine):
                 guard.unlock()
 
 
-class Cutover(Ending):
+class Step(Ending, ABC):
+    """One of them: what it aims at, and doing it."""
+
+    # What else may be written at the source.
+    notes: Sequence[str] = ()
+
+    @abstractmethod
+    def aim(self, copy: Copy) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def run(self) -> Copy: ...
+
+
+class Cutover(Step):
     # Sessions at the source that stay signed in.
     kept: Sequence[dict[str, Any]] = ()
 
@@ -352,7 +357,7 @@ def put_identities_back(source: Server, target: Server, row: DatabaseCopy) -> No
     row.widened = []
 
 
-class Cancel(Ending):
+class Cancel(Step):
     def aim(self, copy: Copy) -> dict[str, Any]:
         wanted: dict[str, Any] = {}
         if copy.state not in ("Succeeded", "Canceled"):
@@ -415,7 +420,7 @@ class Cancel(Ending):
         self.ledger.forget(copy.name)
 
 
-class Reverse(Ending):
+class Reverse(Step):
     """The way back: kept until it is ended, or used."""
 
     def aim(self, copy: Copy) -> dict[str, Any]:
@@ -488,8 +493,8 @@ class EndingModule(PgflexModule):
     """A module that ends a copy in the way of its engine."""
 
     result_key = "copy"
-    engine: type[Ending]
-    ending: Ending
+    engine: type[Step]
+    ending: Step
 
     @property
     def thing(self) -> str:
