@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.pgflex.migrate.plugins.module_utils._settings import FLEXIBLE, SINGLE
+from ansible_collections.pgflex.migrate.plugins.module_utils._migration.settings import FLEXIBLE, SINGLE
 from ansible_collections.pgflex.migrate.plugins.plugin_utils.settings_spec import azure_problems, settings_problems
 
 Settings = dict[str, Any]

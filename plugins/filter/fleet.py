@@ -9,8 +9,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils._fleet_plan import fleet_plan, fleet_summary, window_wait
-from ..module_utils._task_failure import failure_of
+from ..module_utils._fleet.plan import fleet_plan, fleet_summary, window_wait
+from ..module_utils._report.task_failure import failure_of
 from ..plugin_utils.hostvars import look
 from ..plugin_utils.plain import plain
 from ..plugin_utils.settings_spec import settings_problems

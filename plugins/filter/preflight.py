@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..module_utils._preflight_table import WIDTH, fleet, table, together
+from ..module_utils._preflight.table import WIDTH, fleet, table, together
 from ..plugin_utils.plain import plain
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..module_utils._report_gather import facts_of, reports
-from ..module_utils._report_row import row_of
+from ..module_utils._report.gather import facts_of, reports
+from ..module_utils._report.row import row_of
 from ..plugin_utils.hostvars import look
 from ..plugin_utils.plain import plain
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..module_utils._attempts import attempt, created, created_tags
-from ..module_utils._parts import parts
-from ..module_utils._settings import connection_strings, derive
-from ..module_utils._states import copy_result, locked, way_out
+from ..module_utils._migration.attempts import attempt, created, created_tags
+from ..module_utils._migration.parts import parts
+from ..module_utils._migration.settings import connection_strings, derive
+from ..module_utils._migration.states import copy_result, locked, way_out
 from ..plugin_utils.plain import plain
 from ..plugin_utils.settings_spec import azure_problems, settings_problems
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..module_utils._sharing import sharers, to_ask
+from ..module_utils._fleet.sharing import sharers, to_ask
 from ..plugin_utils.plain import plain
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils._waves import waves
+from ..module_utils._fleet.waves import waves
 from ..plugin_utils.plain import plain
 
 

@@ -210,13 +210,13 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 
 from ..module_utils._auth import NAMES, sign_in_of
 from ..module_utils._clients import Azure
-from ..module_utils._discovery import servers, subscriptions
 from ..module_utils._errors import ModuleFailure
-from ..module_utils._inventory_hosts import Options, fleet_of, option_problems
-from ..module_utils._pairs import KINDS, Fleet, Member
-from ..module_utils._pairs_file import Row, doubtful, read_csv, read_list
-from ..module_utils._pairs_groups import groups_of
-from ..module_utils._settings import FLEXIBLE
+from ..module_utils._inventory.discovery import servers, subscriptions
+from ..module_utils._inventory.groups import groups_of
+from ..module_utils._inventory.hosts import Options, fleet_of, option_problems
+from ..module_utils._inventory.pairs import KINDS, Fleet, Member
+from ..module_utils._inventory.pairs_file import Row, doubtful, read_csv, read_list
+from ..module_utils._migration.settings import FLEXIBLE
 from ..plugin_utils.plain import plain
 from ..plugin_utils.untrusted import template, untrusted
 

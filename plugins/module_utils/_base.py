@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from ansible.module_utils.basic import AnsibleModule
 
 from ._errors import ModuleFailure, service_errors, translate
-from ._progress import Screen
+from ._migration.progress import Screen
 from ._spec import ArgumentSpec
 
 State = dict[str, Any]

@@ -406,10 +406,10 @@ validation:
 
 from typing import Any
 
-from ..module_utils import _validation as validation
 from ..module_utils._base import PgflexModule, State
 from ..module_utils._postgres import server_connection_spec
 from ..module_utils._spec import ArgumentSpec
+from ..module_utils._validation import servers as validation
 
 SPEC = ArgumentSpec(
     options={

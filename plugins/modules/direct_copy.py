@@ -225,9 +225,9 @@ copy:
 """
 
 from ..module_utils._base import PgflexModule, State
-from ..module_utils._copy import FINISHED, Engine
-from ..module_utils._copy_end import Cancel
-from ..module_utils._copy_options import COPY, FROM, TO, WAY
+from ..module_utils._copy.end import Cancel
+from ..module_utils._copy.engine import FINISHED, Engine
+from ..module_utils._copy.options import COPY, FROM, TO, WAY
 from ..module_utils._spec import STATE, ArgumentSpec
 
 NAMES = {"type": "list", "elements": "str", "default": []}

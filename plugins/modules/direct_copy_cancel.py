@@ -69,8 +69,8 @@ copy:
     state: Canceled
 """
 
-from ..module_utils._copy_end import Cancel, EndingModule
-from ..module_utils._copy_options import COPY, FROM, TO
+from ..module_utils._copy.end import Cancel, EndingModule
+from ..module_utils._copy.options import COPY, FROM, TO
 from ..module_utils._spec import ArgumentSpec
 
 SPEC = (

@@ -157,8 +157,8 @@ kept_sessions:
 from typing import Any
 
 from ..module_utils._base import State
-from ..module_utils._copy_end import Cutover, EndingModule
-from ..module_utils._copy_options import COPY, FROM, TO, WAY
+from ..module_utils._copy.end import Cutover, EndingModule
+from ..module_utils._copy.options import COPY, FROM, TO, WAY
 from ..module_utils._spec import ArgumentSpec
 
 SPEC = (

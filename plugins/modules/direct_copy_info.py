@@ -127,8 +127,8 @@ copies:
 from typing import Any
 
 from ..module_utils._base import InfoModule
-from ..module_utils._copy_end import Ending
-from ..module_utils._copy_options import FROM_IF_GIVEN, READING, TO
+from ..module_utils._copy.end import Ending
+from ..module_utils._copy.options import FROM_IF_GIVEN, READING, TO
 from ..module_utils._spec import ArgumentSpec
 
 SPEC = READING.merge(FROM_IF_GIVEN).merge(TO).merge(ArgumentSpec(options={"name": {"type": "str"}}))

@@ -88,8 +88,8 @@ copy:
       downtime_seconds: 0.4
 """
 
-from ..module_utils._copy_end import EndingModule, Reverse
-from ..module_utils._copy_options import COPY, FROM, TO
+from ..module_utils._copy.end import EndingModule, Reverse
+from ..module_utils._copy.options import COPY, FROM, TO
 from ..module_utils._spec import ArgumentSpec
 
 SPEC = (

@@ -166,8 +166,8 @@ from functools import cached_property
 from typing import Any
 
 from ..module_utils._errors import ModuleFailure
-from ..module_utils._server import SERVER_TYPES, AzureServer
-from ..module_utils._server_rules import RULES, Row, RulesModule, address_problems, firewall_row
+from ..module_utils._server.rules import RULES, Row, RulesModule, address_problems, firewall_row
+from ..module_utils._server.servers import SERVER_TYPES, AzureServer
 from ..module_utils._spec import ArgumentSpec
 
 SERVER = {

@@ -234,11 +234,11 @@ from functools import cached_property
 from ..module_utils._base import State
 from ..module_utils._clients import AzureModule
 from ..module_utils._errors import ModuleFailure
-from ..module_utils._flexible_server import change_body, creation_body, explain, problems
-from ..module_utils._private_endpoint import there
-from ..module_utils._server import DOWN, READY, SERVER_TYPES, FlexibleServer
-from ..module_utils._server_plan import ServerPlan
-from ..module_utils._sizing import TIERS
+from ..module_utils._network.private_endpoint import there
+from ..module_utils._server.flexible import change_body, creation_body, explain, problems
+from ..module_utils._server.plan import ServerPlan
+from ..module_utils._server.servers import DOWN, READY, SERVER_TYPES, FlexibleServer
+from ..module_utils._server.sizing import TIERS
 from ..module_utils._spec import AZURE, STATE, WAIT, ArgumentSpec
 from ..module_utils._wait import Deadline
 

@@ -196,7 +196,7 @@ flexible_servers:
 from typing import Any
 
 from ..module_utils._clients import AzureInfoModule
-from ..module_utils._server import flexible_servers
+from ..module_utils._server.servers import flexible_servers
 from ..module_utils._spec import AZURE, ArgumentSpec
 
 SPEC = AZURE.merge(

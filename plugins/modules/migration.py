@@ -264,11 +264,11 @@ from ..module_utils._clients import AzureModule
 from ..module_utils._compare import pick
 from ..module_utils._errors import ModuleFailure
 from ..module_utils._ids import same
-from ..module_utils._migration import SERVICE, TARGET, Migrations, check_databases, check_name_form
+from ..module_utils._migration.resource import SERVICE, TARGET, Migrations, check_databases, check_name_form
+from ..module_utils._migration.states import FINAL, final, waits_for
+from ..module_utils._migration.wire import BY_OPTION, create_body, only_current, patch_body, read
 from ..module_utils._spec import AZURE, STATE, ArgumentSpec
-from ..module_utils._states import FINAL, final, waits_for
 from ..module_utils._wait import until
-from ..module_utils._wire import BY_OPTION, create_body, only_current, patch_body, read
 
 TEXT = {"type": "str"}
 FLAG = {"type": "bool"}

@@ -76,11 +76,11 @@ from typing import Any
 from ..module_utils._base import State
 from ..module_utils._clients import AzureModule
 from ..module_utils._errors import ModuleFailure
-from ..module_utils._migration import SERVICE, TARGET, Migrations, check_choice
+from ..module_utils._migration.resource import SERVICE, TARGET, Migrations, check_choice
+from ..module_utils._migration.states import final, still_open
+from ..module_utils._migration.wire import patch_body
 from ..module_utils._spec import AZURE, WAIT, ArgumentSpec
-from ..module_utils._states import final, still_open
 from ..module_utils._wait import until
-from ..module_utils._wire import patch_body
 
 SPEC = (
     AZURE.merge(TARGET)

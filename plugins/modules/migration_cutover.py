@@ -113,16 +113,16 @@ migration:
 
 from datetime import UTC, datetime
 
-from ..module_utils._activity import who, writers
 from ..module_utils._base import State
 from ..module_utils._clients import AzureModule
 from ..module_utils._errors import ModuleFailure
-from ..module_utils._gate import already_done, refusals, when
-from ..module_utils._migration import SERVICE, TARGET, Migrations, check_choice
+from ..module_utils._migration.gate import already_done, refusals, when
+from ..module_utils._migration.resource import SERVICE, TARGET, Migrations, check_choice
+from ..module_utils._migration.states import open_databases, ready_for_cutover, still_open
+from ..module_utils._migration.wire import patch_body
 from ..module_utils._postgres import Server, connect, server_connection_spec
+from ..module_utils._source.activity import who, writers
 from ..module_utils._spec import AZURE, ArgumentSpec
-from ..module_utils._states import open_databases, ready_for_cutover, still_open
-from ..module_utils._wire import patch_body
 
 SPEC = (
     AZURE.merge(TARGET)

@@ -307,7 +307,7 @@ from typing import Any
 
 from ..module_utils._clients import AzureInfoModule
 from ..module_utils._errors import service_errors, status_of, translate
-from ..module_utils._migration import SERVICE, TARGET, Migrations
+from ..module_utils._migration.resource import SERVICE, TARGET, Migrations
 from ..module_utils._parallel import each
 from ..module_utils._spec import AZURE, ArgumentSpec
 

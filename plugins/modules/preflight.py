@@ -314,11 +314,11 @@ from ..module_utils._base import State
 from ..module_utils._clients import AzureModule
 from ..module_utils._errors import ModuleFailure
 from ..module_utils._postgres import server_connection_spec
-from ..module_utils._preflight import Preflight, job_from, strictly, summary
-from ..module_utils._preflight_remedies import Planner
-from ..module_utils._preflight_rules import REMEDIES
-from ..module_utils._preflight_steps import Bench, Step
-from ..module_utils._preflight_work import Work, stored
+from ..module_utils._preflight.look import Preflight, job_from, strictly, summary
+from ..module_utils._preflight.remedies import Planner
+from ..module_utils._preflight.rules import REMEDIES
+from ..module_utils._preflight.steps import Bench, Step
+from ..module_utils._preflight.work import Work, stored
 from ..module_utils._spec import AZURE, ArgumentSpec
 
 RESOURCE: dict[str, Any] = {

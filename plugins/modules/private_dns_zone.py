@@ -121,7 +121,7 @@ from ..module_utils._base import State
 from ..module_utils._clients import AzureModule
 from ..module_utils._errors import ModuleFailure
 from ..module_utils._ids import ResourceId
-from ..module_utils._private_dns import Zone, zone_row
+from ..module_utils._network.private_dns import Zone, zone_row
 from ..module_utils._spec import AZURE, STATE, WAIT, ArgumentSpec
 from ..module_utils._wait import Deadline
 

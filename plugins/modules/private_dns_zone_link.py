@@ -155,8 +155,7 @@ from ..module_utils._clients import AzureModule
 from ..module_utils._errors import ModuleFailure
 from ..module_utils._ids import ResourceId
 from ..module_utils._marks import TAGS
-from ..module_utils._parallel import each
-from ..module_utils._private_dns import (
+from ..module_utils._network.private_dns import (
     Zone,
     check_linkable,
     check_unlinkable,
@@ -166,8 +165,9 @@ from ..module_utils._private_dns import (
     zone_id,
     zone_of_server,
 )
+from ..module_utils._network.virtual_network import network_id
+from ..module_utils._parallel import each
 from ..module_utils._spec import AZURE, STATE, WAIT, ArgumentSpec
-from ..module_utils._virtual_network import network_id
 from ..module_utils._wait import Deadline
 
 _SERVER = {

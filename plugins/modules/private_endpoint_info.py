@@ -148,7 +148,7 @@ from typing import Any
 
 from ..module_utils._clients import AzureInfoModule
 from ..module_utils._ids import ResourceId
-from ..module_utils._private_endpoint import PrivateEndpoints
+from ..module_utils._network.private_endpoint import PrivateEndpoints
 from ..module_utils._spec import AZURE, ArgumentSpec
 
 SPEC = AZURE.merge(

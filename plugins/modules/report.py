@@ -315,8 +315,8 @@ summary:
 from typing import Any
 
 from ..module_utils._base import PgflexModule, State
-from ..module_utils._report_files import Report
-from ..module_utils._report_row import ROW
+from ..module_utils._report.files import Report
+from ..module_utils._report.row import ROW
 from ..module_utils._spec import ArgumentSpec
 
 SPEC = ArgumentSpec(

@@ -198,7 +198,7 @@ from typing import Any
 from ..module_utils._base import PgflexModule, State
 from ..module_utils._errors import ModuleFailure
 from ..module_utils._postgres import server_connection_spec
-from ..module_utils._roles import Job, RolesCopy
+from ..module_utils._roles.transfer import Job, RolesCopy
 from ..module_utils._spec import ArgumentSpec
 
 SPEC = ArgumentSpec(

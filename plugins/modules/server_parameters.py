@@ -215,10 +215,10 @@ from typing import Any
 from ..module_utils._base import State
 from ..module_utils._clients import AzureModule
 from ..module_utils._errors import ModuleFailure
-from ..module_utils._parameter_copy import SETTINGS, Copied, copied, setting
-from ..module_utils._parameters import Change, Parameter, plan
 from ..module_utils._postgres import Server, connect, server_connection_spec, sql_errors
-from ..module_utils._server import SERVER_TYPES, AzureServer
+from ..module_utils._server.parameter_copy import SETTINGS, Copied, copied, setting
+from ..module_utils._server.parameters import Change, Parameter, plan
+from ..module_utils._server.servers import SERVER_TYPES, AzureServer
 from ..module_utils._spec import AZURE, WAIT, ArgumentSpec
 from ..module_utils._wait import Deadline
 

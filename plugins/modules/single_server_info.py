@@ -177,7 +177,7 @@ single_servers:
 from typing import Any
 
 from ..module_utils._clients import AzureInfoModule
-from ..module_utils._server import single_servers
+from ..module_utils._server.servers import single_servers
 from ..module_utils._spec import AZURE, ArgumentSpec
 
 SPEC = AZURE.merge(

@@ -166,7 +166,7 @@ from typing import Any
 
 from ..module_utils._base import PgflexModule, State
 from ..module_utils._postgres import Server, server_connection_spec
-from ..module_utils._read_only import ReadOnlySource
+from ..module_utils._source.read_only import ReadOnlySource
 from ..module_utils._spec import STATE, ArgumentSpec
 
 SPEC = STATE.merge(

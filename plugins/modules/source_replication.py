@@ -157,10 +157,10 @@ from typing import Any
 from ..module_utils._base import State
 from ..module_utils._clients import AzureModule
 from ..module_utils._errors import ModuleFailure
-from ..module_utils._parameters import Change, Parameter, plan
 from ..module_utils._postgres import Server, server_connection_spec
-from ..module_utils._replication import SHORT_TIMEOUT_MS, lacking, not_ready, read_facts
-from ..module_utils._server import SingleServer
+from ..module_utils._server.parameters import Change, Parameter, plan
+from ..module_utils._server.servers import SingleServer
+from ..module_utils._source.replication import SHORT_TIMEOUT_MS, lacking, not_ready, read_facts
 from ..module_utils._spec import AZURE, STATE, WAIT, ArgumentSpec
 from ..module_utils._wait import Deadline
 

@@ -150,9 +150,9 @@ from typing import Any
 
 from ..module_utils._base import State
 from ..module_utils._clients import AzureModule
+from ..module_utils._network.subnet import has_interfaces, of, to_body, to_row, wanted
+from ..module_utils._network.virtual_network import BUSY, VirtualNetwork, network_id
 from ..module_utils._spec import AZURE, STATE, WAIT, ArgumentSpec
-from ..module_utils._subnet import has_interfaces, of, to_body, to_row, wanted
-from ..module_utils._virtual_network import BUSY, VirtualNetwork, network_id
 from ..module_utils._wait import Deadline, retry_on, wait_for
 
 SPEC = (

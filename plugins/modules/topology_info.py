@@ -523,7 +523,7 @@ from typing import Any
 
 from ..module_utils._clients import AzureInfoModule
 from ..module_utils._spec import AZURE, ArgumentSpec
-from ..module_utils._topology_survey import Survey
+from ..module_utils._topology.survey import Survey
 
 TEXT: dict[str, Any] = {"type": "str"}
 NEEDED = {"type": "str", "required": True}

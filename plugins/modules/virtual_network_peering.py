@@ -185,10 +185,10 @@ from ..module_utils._clients import AzureModule
 from ..module_utils._compare import pick
 from ..module_utils._errors import ModuleFailure
 from ..module_utils._ids import same
+from ..module_utils._network.peering import CONNECTED, FLAGS, IN_SYNC, Side, check_deletable, check_writable
+from ..module_utils._network.virtual_network import VirtualNetwork, network_id
 from ..module_utils._parallel import each
-from ..module_utils._peering import CONNECTED, FLAGS, IN_SYNC, Side, check_deletable, check_writable
 from ..module_utils._spec import AZURE, STATE, WAIT, ArgumentSpec
-from ..module_utils._virtual_network import VirtualNetwork, network_id
 from ..module_utils._wait import Deadline, until
 
 _DIRECTIONS = ("", "remote_")

@@ -147,8 +147,8 @@ from functools import cached_property
 from typing import Any
 
 from ..module_utils._errors import ModuleFailure
-from ..module_utils._server import SingleServer
-from ..module_utils._server_rules import RULES, Row, RulesModule, network_equal, network_row, subnet_problems
+from ..module_utils._server.rules import RULES, Row, RulesModule, network_equal, network_row, subnet_problems
+from ..module_utils._server.servers import SingleServer
 from ..module_utils._spec import ArgumentSpec
 
 RULE = {

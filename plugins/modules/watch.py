@@ -223,9 +223,9 @@ from typing import Any
 
 from ..module_utils._clients import AzureInfoModule
 from ..module_utils._errors import ModuleFailure
-from ..module_utils._migration import SERVICE, TARGET, Migrations
+from ..module_utils._migration.resource import SERVICE, TARGET, Migrations
+from ..module_utils._migration.watch import Fetch, Watch, Watched
 from ..module_utils._spec import AZURE, ArgumentSpec
-from ..module_utils._watch import Fetch, Watch, Watched
 
 ONE: dict[str, Any] = {
     "name": {"type": "str", "required": True},

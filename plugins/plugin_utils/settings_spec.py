@@ -19,7 +19,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import RequiredError, UnsupportedError
 
 from ..module_utils._auth import NAMES
-from ..module_utils._settings import problems
+from ..module_utils._migration.settings import problems
 
 SPEC = Path(__file__).parents[2] / "roles" / "settings" / "meta" / "argument_specs.yml"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.pgflex.migrate.plugins.module_utils import _activity
-from ansible_collections.pgflex.migrate.plugins.module_utils import _validation_database as engine
 from ansible_collections.pgflex.migrate.plugins.module_utils._base import Runtime
+from ansible_collections.pgflex.migrate.plugins.module_utils._source import activity
+from ansible_collections.pgflex.migrate.plugins.module_utils._validation import database as engine
 from ansible_collections.pgflex.migrate.plugins.modules import data_validation, source_read_only
 
 clusters_module = pytest.importorskip("pgflex_lab.clusters")
@@ -435,7 +435,7 @@ def test_tables_are_read_by_cursor_where_pages_can_not_be_cut(shop, monkeypatch)
 
 def test_md5_gives_the_same_verdicts(shop, monkeypatch):
     monkeypatch.setattr(
-        "ansible_collections.pgflex.migrate.plugins.module_utils._validation_sql.HASH_EXTENDED_SINCE", 10**6
+        "ansible_collections.pgflex.migrate.plugins.module_utils._validation.sql.HASH_EXTENDED_SINCE", 10**6
     )
     assert compare(shop)["validation"]["equal"]
     on(shop[1], "UPDATE customers SET balance = 0 WHERE id = 4321")
@@ -632,14 +632,14 @@ def test_someone_else_may_not_stop_the_writing(shop):
 
 def test_writers_are_seen(shop):
     with shop[0].connect() as connection:
-        assert _activity.writers(connection, ["shop"], 0.1) == []
+        assert activity.writers(connection, ["shop"], 0.1) == []
         with client(shop[0]) as program:
             program.execute("BEGIN")
             program.execute("INSERT INTO empty VALUES (1)")
-            found = _activity.writers(connection, ["shop"], 0.1)
+            found = activity.writers(connection, ["shop"], 0.1)
             assert [writer.sessions[0].application for writer in found] == ["shop writer"]
-            assert "shop writer" in _activity.who(found)
+            assert "shop writer" in activity.who(found)
             program.execute("COMMIT")
         with Writer(shop, lag=0):
-            found = _activity.writers(connection, ["shop", "postgres"], 2.5)
+            found = activity.writers(connection, ["shop", "postgres"], 2.5)
         assert [writer.database for writer in found] == ["shop"] and found[0].rows > 10

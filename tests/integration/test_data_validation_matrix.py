@@ -9,8 +9,8 @@ from random import Random
 import corruptions
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.pgflex.migrate.plugins.module_utils import _validation_database as engine
 from ansible_collections.pgflex.migrate.plugins.module_utils._base import Runtime
+from ansible_collections.pgflex.migrate.plugins.module_utils._validation import database as engine
 from ansible_collections.pgflex.migrate.plugins.modules import data_validation
 from traps import trapped
 

@@ -17,15 +17,8 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.pgflex.migrate.plugins.module_utils import (
-    _copy_content,
-    _copy_end,
-    _copy_job,
-    _copy_online,
-    _copy_stream,
-    _copy_switch,
-)
 from ansible_collections.pgflex.migrate.plugins.module_utils._base import Runtime
+from ansible_collections.pgflex.migrate.plugins.module_utils._copy import content, end, job, online, stream, switch
 from ansible_collections.pgflex.migrate.plugins.module_utils._errors import ModuleFailure
 from ansible_collections.pgflex.migrate.plugins.module_utils._postgres import Server
 from ansible_collections.pgflex.migrate.plugins.modules import (
@@ -101,8 +94,8 @@ def may_copy(cluster):
 @pytest.fixture
 def servers(postgres, request, monkeypatch):
     """Of a source and a target, with the database shop at the source and nothing on the target."""
-    monkeypatch.setattr(_copy_stream, "MAX_ERRORS", 2)
-    monkeypatch.setattr(_copy_job, "NOTE_EVERY", 0.1)
+    monkeypatch.setattr(stream, "MAX_ERRORS", 2)
+    monkeypatch.setattr(job, "NOTE_EVERY", 0.1)
     majors = getattr(request, "param", (15, 16))
     pair = tuple(may_copy(postgres(major, name)) for major, name in zip(majors, ("copied", "target"), strict=True))
     fresh(pair)
@@ -287,7 +280,7 @@ CREATE PUBLICATION feed FOR TABLE m.made;
 
 
 def test_large_tables_go_in_parts_and_owners_and_grants_follow(servers, monkeypatch):
-    monkeypatch.setattr(_copy_job.Options, "split_bytes", 1 << 20)
+    monkeypatch.setattr(job.Options, "split_bytes", 1 << 20)
     source, target = servers
     for cluster in servers:
         with cluster.connect() as connection:
@@ -430,7 +423,7 @@ def test_the_way_back_goes_with_a_cutover_that_fails_and_can_be_ended(servers, m
     source, target = servers
     ok(copy(servers, mode="online"))
     with monkeypatch.context() as patched:
-        patched.setattr(_copy_end, "set_owners", fails)
+        patched.setattr(end, "set_owners", fails)
         assert cut_over(servers, keep_reverse_replication=True)["msg"] == "It fails."
     with source.connect("shop", "shopper") as connection:
         connection.execute("INSERT INTO m.orders VALUES (1, 1, 'written to again')")
@@ -519,7 +512,7 @@ def test_indexes_of_partitions_that_a_killed_run_has_half_made(servers, monkeypa
             raise Killed
         restore(job, definitions, entries, doing)
 
-    restore = _copy_online.restore
+    restore = online.restore
     with servers[0].connect("shop", USER) as connection:
         connection.execute("ALTER TABLE m.parted ADD UNIQUE (k, id); CREATE VIEW m.many AS SELECT * FROM m.orders")
         connection.execute("CREATE VIEW m.grouped AS SELECT id, note, count(*) FROM m.orders GROUP BY id")
@@ -528,16 +521,16 @@ def test_indexes_of_partitions_that_a_killed_run_has_half_made(servers, monkeypa
             " ON m.parted FOR EACH ROW WHEN (false) EXECUTE FUNCTION m.shout();"
             "ALTER TABLE m.made ADD FOREIGN KEY (a, id) REFERENCES m.parted (k, id) NOT VALID"
         )
-    monkeypatch.setattr(_copy_online, "restore", half)
+    monkeypatch.setattr(online, "restore", half)
     with pytest.raises(Killed):
         ok(copy(servers, mode="online"))
-    monkeypatch.setattr(_copy_online, "restore", restore)
+    monkeypatch.setattr(online, "restore", restore)
     ok(copy(servers, mode="online"))
     ok(cut_over(servers))
     assert_equal(servers)
 
 
-@pytest.mark.parametrize("place", ["_copy_switch.each", "_copy_end.Cutover._tidy"])
+@pytest.mark.parametrize("place", ["switch.each", "end.Cutover._tidy"])
 def test_a_cutover_killed_in_its_middle_goes_on(servers, place):
     ok(copy(servers, mode="online"))
     with writing(servers[0]) as acknowledged:
@@ -556,7 +549,7 @@ def test_a_cutover_killed_in_its_middle_goes_on(servers, place):
 def test_a_killed_cutover_can_be_canceled(servers):
     """It had made its way back already."""
     ok(copy(servers, mode="online"))
-    cut_over_and_die(servers, "_copy_switch.each", keep_reverse_replication=True)
+    cut_over_and_die(servers, "switch.each", keep_reverse_replication=True)
     ok(run(direct_copy_cancel, servers, drop=True))
     nothing_left(servers[0])
     with servers[0].connect("shop", "shopper") as connection:
@@ -570,7 +563,7 @@ def cut_over_and_die(servers, place, **options):
     script = (
         "import json, os, sys;"
         "from ansible_collections.pgflex.migrate.plugins.modules import direct_copy_cutover as m;"
-        f"from ansible_collections.pgflex.migrate.plugins.module_utils import {module} as part;"
+        f"from ansible_collections.pgflex.migrate.plugins.module_utils._copy import {module} as part;"
         "from ansible_collections.pgflex.migrate.plugins.module_utils._base import Runtime;"
         f"path = '{name}'.split('.'); name = path[-1];"
         "owner = getattr(part, path[0]) if len(path) == 2 else part;"
@@ -769,9 +762,9 @@ def test_all_that_a_copy_may_make_can_be_taken_away_again(servers):
             "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO auditor WITH GRANT OPTION;"
             "ALTER DEFAULT PRIVILEGES FOR ROLE mover REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC"
         )
-    assert not _copy_content.is_empty(server, "shop")
-    _copy_content.empty(job)
-    assert _copy_content.is_empty(server, "shop")
+    assert not content.is_empty(server, "shop")
+    content.empty(job)
+    assert content.is_empty(server, "shop")
     with target.connect("shop") as connection:
         assert connection.execute(
             "SELECT count(*), (SELECT count(*) FROM pg_default_acl) FROM pg_extension"
@@ -871,13 +864,13 @@ def test_a_session_that_comes_between_the_look_and_the_lock_stops_the_cutover(se
     ok(copy(servers, mode="online"))
     source, _target = servers
     opened = []
-    lock = _copy_switch.ReadOnlySource.lock
+    lock = switch.ReadOnlySource.lock
 
     def comes(guard, timeout):
         opened.append(source.connect("shop"))
         return lock(guard, timeout)
 
-    monkeypatch.setattr(_copy_switch.ReadOnlySource, "lock", comes)
+    monkeypatch.setattr(switch.ReadOnlySource, "lock", comes)
     failed = cut_over(servers)
     assert failed["failure"]["code"] == "CutoverRefused" and "written to as before" in failed["failure"]["hint"]
     opened[0].close()

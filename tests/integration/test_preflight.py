@@ -13,14 +13,16 @@ from typing import Any
 import psycopg
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.pgflex.migrate.plugins.module_utils import _preflight_configuration as configuration
-from ansible_collections.pgflex.migrate.plugins.module_utils import _preflight_data as data
-from ansible_collections.pgflex.migrate.plugins.module_utils import _preflight_resource as resource
-from ansible_collections.pgflex.migrate.plugins.module_utils import _preflight_schema as schema
-from ansible_collections.pgflex.migrate.plugins.module_utils import _preflight_session as session
 from ansible_collections.pgflex.migrate.plugins.module_utils._base import Runtime
-from ansible_collections.pgflex.migrate.plugins.module_utils._preflight_rules import AZURE, RULES
-from ansible_collections.pgflex.migrate.plugins.module_utils._server import FlexibleServer
+from ansible_collections.pgflex.migrate.plugins.module_utils._preflight import (
+    configuration,
+    data,
+    resource,
+    schema,
+    session,
+)
+from ansible_collections.pgflex.migrate.plugins.module_utils._preflight.rules import AZURE, RULES
+from ansible_collections.pgflex.migrate.plugins.module_utils._server.servers import FlexibleServer
 from ansible_collections.pgflex.migrate.plugins.modules import migration, preflight
 from plays import GROUP, make_pair
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._report_words import order
+from ansible_collections.pgflex.migrate.plugins.module_utils._report.words import order
 from plays import PASSWORD, Pair, Player, make_pair
 
 from pgflex_lab.process import Running

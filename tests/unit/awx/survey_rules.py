@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.pgflex.migrate.plugins.filter.answers import PREFIX, UNANSWERED, YES_OR_NO
-from ansible_collections.pgflex.migrate.plugins.module_utils._settings import migration_name, with_defaults
+from ansible_collections.pgflex.migrate.plugins.module_utils._migration.settings import migration_name, with_defaults
 
 TYPES: dict[str, tuple[type, ...]] = {
     "text": (str,),

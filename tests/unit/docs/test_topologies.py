@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.pgflex.migrate.plugins.module_utils._settings import problems
+from ansible_collections.pgflex.migrate.plugins.module_utils._migration.settings import problems
 
 ROOT = Path(__file__).parents[3]
 PAGES = ROOT / "docs" / "topologies"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.pgflex.migrate.plugins.module_utils._task_failure import SHARED
+from ansible_collections.pgflex.migrate.plugins.module_utils._report.task_failure import SHARED
 
 ROOT = Path(__file__).parents[3]
 PLUGINS = ROOT / "plugins"

@@ -352,6 +352,6 @@ def test_how_progress_is_shown_is_the_options_the_variables_or_ansibles_choice(
 
 def test_all_that_a_worker_needs_is_loaded_before_it_is_forked() -> None:
     """Each import that is left to the workers is paid again for each host and task."""
-    for module in ("modules.migration", "module_utils._topology", "module_utils._validation_database"):
+    for module in ("modules.migration", "module_utils._topology.reason", "module_utils._validation.database"):
         assert f"ansible_collections.pgflex.migrate.plugins.{module}" in sys.modules
     assert {"azure.identity", "httpx", "psycopg"} <= set(sys.modules)

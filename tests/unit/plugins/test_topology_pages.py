@@ -19,7 +19,7 @@ PAGES = sorted((ROOT / "docs" / "topologies").glob("*.md"))
 def texts() -> list[list[str]]:
     """The words of every text of the plugins and of the role network, an asterisk for each value put into one."""
     found = []
-    for path in (ROOT / "plugins" / "module_utils").glob("*.py"):
+    for path in (ROOT / "plugins" / "module_utils").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
                 parts = (part.value if isinstance(part, ast.Constant) else "*" for part in node.values)

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.pgflex.migrate.plugins.module_utils._report_row import row_of
-from ansible_collections.pgflex.migrate.plugins.module_utils._settings import derive
+from ansible_collections.pgflex.migrate.plugins.module_utils._migration.settings import derive
+from ansible_collections.pgflex.migrate.plugins.module_utils._report.row import row_of
 
 MARKER = "Marker-Secret-4711"
 MADE_AT = "2026-11-21T04:00:00+00:00"

@@ -2,8 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils import _activity as activity
-from ansible_collections.pgflex.migrate.plugins.module_utils import _read_only as read_only
+from ansible_collections.pgflex.migrate.plugins.module_utils._source import activity, read_only
 
 
 def session(pid=1, database="shop", writing=False, application="app", superuser=False):

@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._addresses import (
+from ansible_collections.pgflex.migrate.plugins.module_utils._errors import ModuleFailure
+from ansible_collections.pgflex.migrate.plugins.module_utils._network.addresses import (
     contains,
     network,
     next_free,
     overlapping,
     usable,
 )
-from ansible_collections.pgflex.migrate.plugins.module_utils._errors import ModuleFailure
 
 
 def test_overlapping_spaces_are_named_in_pairs() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._attempts import attempt, created, created_tags
+from ansible_collections.pgflex.migrate.plugins.module_utils._migration.attempts import attempt, created, created_tags
 
 NAME = "shop-1a2b3c4d"
 

@@ -4,13 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils import (
-    _copy_catalog,
-    _copy_choice,
-    _copy_programs,
-    _copy_rows,
-    _copy_stream,
-)
+from ansible_collections.pgflex.migrate.plugins.module_utils._copy import catalog, choice, programs, rows, stream
 from ansible_collections.pgflex.migrate.plugins.module_utils._errors import ModuleFailure
 from ansible_collections.pgflex.migrate.plugins.module_utils._postgres import Server
 
@@ -18,7 +12,7 @@ from ansible_collections.pgflex.migrate.plugins.module_utils._postgres import Se
 def table(oid, name, parents=(), **values):
     known = {"size": 1, "pages": 1, "readable": True, "hidden_rows": False, "owned": True, "parents": parents}
     known |= {"kind": "r", "persistence": "p", "identity": "d", "has_key": True, "unique_index": None, **values}
-    return _copy_catalog.Table(oid=oid, schema="m", name=name, **known)
+    return catalog.Table(oid=oid, schema="m", name=name, **known)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +28,7 @@ def table(oid, name, parents=(), **values):
     ],
 )
 def test_programs_of_the_targets_version_else_those_that_suit(majors, source, target, chosen):
-    found = _copy_programs.choose([_copy_programs.Programs(None, major) for major in majors], source, target)
+    found = programs.choose([programs.Programs(None, major) for major in majors], source, target)
     assert (found.major if found else None) == chosen
 
 
@@ -49,58 +43,58 @@ def test_programs_of_the_targets_version_else_those_that_suit(majors, source, ta
     ],
 )
 def test_words_of_programs_have_a_meaning(text, code):
-    assert _copy_programs.fault_code(text) == code
+    assert programs.fault_code(text) == code
 
 
 def test_contents_of_a_dump():
     listing = ";\n; Archive\n215; 1259 16385 TABLE m orders mover\n3; 0 0 COMMENT - EXTENSION hstore \n"
-    entries = _copy_programs.parse_contents(listing)
+    entries = programs.parse_contents(listing)
     assert [(entry.catalog, entry.oid) for entry in entries] == [(1259, 16385), (0, 0)]
     assert entries[0].is_kind("TABLE") and not entries[0].is_kind("TABLE DATA")
 
 
 def test_a_password_is_in_no_variable(tmp_path):
     server = Server("source", "h", "u", password="a:b")
-    with _copy_programs.password_file(server) as (path, handles):
-        values = _copy_programs.environment(server, "shop", path)
+    with programs.password_file(server) as (path, handles):
+        values = programs.environment(server, "shop", path)
         assert handles and "a:b" not in str(values) and values["PGDATABASE"] == "shop"
         assert Path(path).read_text() == "*:*:*:*:a\\:b\n"
 
 
 def test_partitions_go_with_their_root():
     tables = [table(1, "root", kind="p"), table(2, "part", (1,)), table(3, "other")]
-    chosen = _copy_choice.choose(_copy_choice.Choice(include_tables=("m.root",)), ["m"], tables)
+    chosen = choice.choose(choice.Choice(include_tables=("m.root",)), ["m"], tables)
     assert [found.name for found in chosen.tables] == ["root", "part"]
-    chosen = _copy_choice.choose(_copy_choice.Choice(exclude_tables=("m.part",)), ["m"], tables)
+    chosen = choice.choose(choice.Choice(exclude_tables=("m.part",)), ["m"], tables)
     assert [found.name for found in chosen.left_out] == ["part"]
-    chosen = _copy_choice.choose(_copy_choice.Choice(exclude_schemas=("m*",)), ["m", "n"], tables)
+    chosen = choice.choose(choice.Choice(exclude_schemas=("m*",)), ["m", "n"], tables)
     assert chosen.tables == () and chosen.schemas_left_out == ("m",)
 
 
 def test_patterns_have_to_match_in_one_of_the_databases():
     found = {"a": (["m"], [table(1, "t")]), "b": (["n"], [])}
-    _copy_choice.check_patterns(_copy_choice.Choice(include_schemas=("n",), exclude_tables=("m.*",)), found)
+    choice.check_patterns(choice.Choice(include_schemas=("n",), exclude_tables=("m.*",)), found)
     with pytest.raises(ModuleFailure, match=r"include_tables m\.x in a, b"):
-        _copy_choice.check_patterns(_copy_choice.Choice(include_tables=("m.x",)), found)
+        choice.check_patterns(choice.Choice(include_tables=("m.x",)), found)
 
 
 @pytest.mark.parametrize(
     ("version", "column"), [(90500, "NULL::text"), (150000, "d.daticulocale"), (180000, "d.datlocale")]
 )
 def test_catalogs_by_version(version, column):
-    assert _copy_catalog.versioned("SELECT <locale>", version) == f"SELECT {column}".encode()
+    assert catalog.versioned("SELECT <locale>", version) == f"SELECT {column}".encode()
 
 
 def test_how_the_other_server_connects():
     server = Server("source", "h", "u", "p", hostaddr="10.0.0.1", sslmode="verify-full", sslrootcert="/mine.pem")
-    made = _copy_stream.conninfo(server, "shop", None, "label")
+    made = stream.conninfo(server, "shop", None, "label")
     assert "sslmode=require" in made and "mine.pem" not in made and "hostaddr=10.0.0.1" in made
-    made = _copy_stream.conninfo(server, "shop", {"host": "inside", "sslmode": "verify-full", "port": None}, "label")
+    made = stream.conninfo(server, "shop", {"host": "inside", "sslmode": "verify-full", "port": None}, "label")
     assert "host=inside" in made and "hostaddr" not in made and "sslmode=verify-full" in made
 
 
 def test_tables_without_a_key_are_widened_and_put_back():
-    rows = _copy_stream.widened(
+    rows = stream.widened(
         [
             table(1, "keyed"),
             table(2, "bare", has_key=False),
@@ -111,8 +105,8 @@ def test_tables_without_a_key_are_widened_and_put_back():
         ]
     )
     assert [row[1] for row in rows] == ["bare", "unique", "nothing"]
-    assert _copy_stream.widen_statements(rows)[1].endswith('REPLICA IDENTITY USING INDEX "u"')
-    assert _copy_stream.restore_statements(rows)[2].endswith("REPLICA IDENTITY NOTHING")
+    assert stream.widen_statements(rows)[1].endswith('REPLICA IDENTITY USING INDEX "u"')
+    assert stream.restore_statements(rows)[2].endswith("REPLICA IDENTITY NOTHING")
 
 
 # (changes confirmed, tables copied, errors of changes, errors of tables), look by look; written is always at 100.
@@ -135,18 +129,18 @@ def test_errors_count_while_nothing_comes_on(looks, times):
     seen: list[int] = []
     found = 0
     for confirmed, copied, apply_errors, sync_errors in looks:
-        state = _copy_stream.SubscriptionState(1, True, 0, 2, copied, 5, apply_errors, sync_errors, 2)
-        found = _copy_stream.refused(state, confirmed, 100, seen)
+        state = stream.SubscriptionState(1, True, 0, 2, copied, 5, apply_errors, sync_errors, 2)
+        found = stream.refused(state, confirmed, 100, seen)
     assert found == times
 
 
 def test_small_tables_share_a_pair_of_programs():
-    found = [_copy_rows.Piece(n, "m", str(n), ("a",), size) for n, size in enumerate([64 << 20, 1, 1])]
-    assert [len(batch) for batch in _copy_rows.batches(found)] == [1, 2]
-    assert len(_copy_rows.batches([_copy_rows.Piece(n, "m", "t", (), 0) for n in range(250)])) == 3
+    found = [rows.Piece(n, "m", str(n), ("a",), size) for n, size in enumerate([64 << 20, 1, 1])]
+    assert [len(batch) for batch in rows.batches(found)] == [1, 2]
+    assert len(rows.batches([rows.Piece(n, "m", "t", (), 0) for n in range(250)])) == 3
 
 
 def test_a_script_quotes_names():
-    lines = _copy_rows.Piece(1, "it's", 'a"b\\', ("x y",), 0).script()
+    lines = rows.Piece(1, "it's", 'a"b\\', ("x y",), 0).script()
     assert lines[0].startswith('\\echo \'BEGIN; TRUNCATE ONLY "it\'\'s"."a""b\\\\";')
     assert lines[1] == 'COPY "it\'s"."a""b\\" ("x y") TO STDOUT;'

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from ansible_collections.pgflex.migrate.plugins.module_utils._auth import sign_in_of
 from ansible_collections.pgflex.migrate.plugins.module_utils._clients import Azure
-from ansible_collections.pgflex.migrate.plugins.module_utils._discovery import servers, subscriptions
 from ansible_collections.pgflex.migrate.plugins.module_utils._errors import ModuleFailure
-from ansible_collections.pgflex.migrate.plugins.module_utils._settings import FLEXIBLE, SINGLE
+from ansible_collections.pgflex.migrate.plugins.module_utils._inventory.discovery import servers, subscriptions
+from ansible_collections.pgflex.migrate.plugins.module_utils._migration.settings import FLEXIBLE, SINGLE
 
 ONE, TWO = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
 PROVIDER = "providers/Microsoft.DBforPostgreSQL"

@@ -2,7 +2,11 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._estimate import base_copy_seconds, clock, remaining
+from ansible_collections.pgflex.migrate.plugins.module_utils._migration.estimate import (
+    base_copy_seconds,
+    clock,
+    remaining,
+)
 
 
 @pytest.mark.parametrize(

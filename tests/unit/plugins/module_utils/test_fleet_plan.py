@@ -5,12 +5,12 @@ import copy
 from typing import Any
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._fleet_plan import (
+from ansible_collections.pgflex.migrate.plugins.module_utils._fleet.plan import (
     fleet_plan,
     fleet_summary,
     window_wait,
 )
-from ansible_collections.pgflex.migrate.plugins.module_utils._parts import parts
+from ansible_collections.pgflex.migrate.plugins.module_utils._migration.parts import parts
 
 NOW = "2026-11-21T12:00:00Z"
 OWN = {"type": "OnPremises", "host": "db.example.com", "user": "postgres", "password": "a"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.pgflex.migrate.plugins.module_utils._errors import ModuleFailure
-from ansible_collections.pgflex.migrate.plugins.module_utils._gate import already_done, refusals, when
+from ansible_collections.pgflex.migrate.plugins.module_utils._migration.gate import already_done, refusals, when
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

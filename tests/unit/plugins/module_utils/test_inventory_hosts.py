@@ -4,11 +4,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._inventory_hosts import Options, fleet_of, option_problems
-from ansible_collections.pgflex.migrate.plugins.module_utils._pairs import Fleet
-from ansible_collections.pgflex.migrate.plugins.module_utils._pairs_file import Row
-from ansible_collections.pgflex.migrate.plugins.module_utils._pairs_groups import GROUPS, groups_of
-from ansible_collections.pgflex.migrate.plugins.module_utils._settings import FLEXIBLE, SINGLE
+from ansible_collections.pgflex.migrate.plugins.module_utils._inventory.groups import GROUPS, groups_of
+from ansible_collections.pgflex.migrate.plugins.module_utils._inventory.hosts import Options, fleet_of, option_problems
+from ansible_collections.pgflex.migrate.plugins.module_utils._inventory.pairs import Fleet
+from ansible_collections.pgflex.migrate.plugins.module_utils._inventory.pairs_file import Row
+from ansible_collections.pgflex.migrate.plugins.module_utils._migration.settings import FLEXIBLE, SINGLE
 
 SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._pairs_file import (
+from ansible_collections.pgflex.migrate.plugins.module_utils._inventory.pairs_file import (
     Row,
     doubtful,
     missing_columns,

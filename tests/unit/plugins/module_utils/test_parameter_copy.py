@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._parameter_copy import blocked, copied, setting
-from ansible_collections.pgflex.migrate.plugins.module_utils._parameters import Parameter
+from ansible_collections.pgflex.migrate.plugins.module_utils._server.parameter_copy import blocked, copied, setting
+from ansible_collections.pgflex.migrate.plugins.module_utils._server.parameters import Parameter
 
 
 def one(name, value, default="", **more):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.pgflex.migrate.plugins.module_utils._errors import ModuleFailure
-from ansible_collections.pgflex.migrate.plugins.module_utils._parameters import (
+from ansible_collections.pgflex.migrate.plugins.module_utils._server.parameters import (
     Parameter,
     Unfit,
     fitted,

@@ -9,17 +9,16 @@ from typing import Any
 
 import pytest
 from ansible_collections.pgflex.migrate.plugins.filter.preflight import FilterModule
-from ansible_collections.pgflex.migrate.plugins.module_utils import _preflight as preflight
-from ansible_collections.pgflex.migrate.plugins.module_utils import _preflight_resource as resource
-from ansible_collections.pgflex.migrate.plugins.module_utils import _preflight_rules as rules
 from ansible_collections.pgflex.migrate.plugins.module_utils._errors import ModuleFailure
 from ansible_collections.pgflex.migrate.plugins.module_utils._postgres import Server
-from ansible_collections.pgflex.migrate.plugins.module_utils._preflight_extensions import lacking
-from ansible_collections.pgflex.migrate.plugins.module_utils._preflight_remedies import Planner
-from ansible_collections.pgflex.migrate.plugins.module_utils._preflight_schema import plain_locale
-from ansible_collections.pgflex.migrate.plugins.module_utils._preflight_steps import Step, without
-from ansible_collections.pgflex.migrate.plugins.module_utils._preflight_table import fleet, table
-from ansible_collections.pgflex.migrate.plugins.module_utils._preflight_versions import PIECES, piece
+from ansible_collections.pgflex.migrate.plugins.module_utils._preflight import look as preflight
+from ansible_collections.pgflex.migrate.plugins.module_utils._preflight import resource, rules
+from ansible_collections.pgflex.migrate.plugins.module_utils._preflight.extensions import lacking
+from ansible_collections.pgflex.migrate.plugins.module_utils._preflight.remedies import Planner
+from ansible_collections.pgflex.migrate.plugins.module_utils._preflight.schema import plain_locale
+from ansible_collections.pgflex.migrate.plugins.module_utils._preflight.steps import Step, without
+from ansible_collections.pgflex.migrate.plugins.module_utils._preflight.table import fleet, table
+from ansible_collections.pgflex.migrate.plugins.module_utils._preflight.versions import PIECES, piece
 
 ROOT = Path(__file__).parents[4]
 
@@ -59,8 +58,8 @@ def test_rules_are_whole(rule: rules.Rule) -> None:
 
 
 def test_every_theme_is_loaded() -> None:
-    folder = ROOT / "plugins" / "module_utils"
-    themes = {path.stem for path in folder.glob("_preflight_*.py") if "@rule(" in path.read_text(encoding="utf-8")}
+    folder = ROOT / "plugins" / "module_utils" / "_preflight"
+    themes = {path.stem for path in folder.glob("*.py") if "@rule(" in path.read_text(encoding="utf-8")}
     assert themes == {theme.__name__.rsplit(".", 1)[-1] for theme in preflight.THEMES}
 
 

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._progress import (
+from ansible_collections.pgflex.migrate.plugins.module_utils._migration.progress import (
     GROUPS,
     Live,
     Row,

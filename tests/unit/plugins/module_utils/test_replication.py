@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.pgflex.migrate.plugins.module_utils._postgres import Server
-from ansible_collections.pgflex.migrate.plugins.module_utils._replication import Facts, lacking, not_ready
+from ansible_collections.pgflex.migrate.plugins.module_utils._source.replication import Facts, lacking, not_ready
 
 READY = Facts("logical", 10, 0, 10, 0, 60000, "migrator", may_replicate=True)
 SERVER = Server("source", "db1.example.com", "migrator")

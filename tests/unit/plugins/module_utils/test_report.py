@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._report_gather import reports
-from ansible_collections.pgflex.migrate.plugins.module_utils._report_html import COLUMNS, as_html
-from ansible_collections.pgflex.migrate.plugins.module_utils._report_merge import earlier_rows, merged
-from ansible_collections.pgflex.migrate.plugins.module_utils._report_row import EMPTY, row_of
-from ansible_collections.pgflex.migrate.plugins.module_utils._report_text import as_csv, as_json, summary
-from ansible_collections.pgflex.migrate.plugins.module_utils._report_words import duration, moment, size, span
+from ansible_collections.pgflex.migrate.plugins.module_utils._report.gather import reports
+from ansible_collections.pgflex.migrate.plugins.module_utils._report.html import COLUMNS, as_html
+from ansible_collections.pgflex.migrate.plugins.module_utils._report.merge import earlier_rows, merged
+from ansible_collections.pgflex.migrate.plugins.module_utils._report.row import EMPTY, row_of
+from ansible_collections.pgflex.migrate.plugins.module_utils._report.text import as_csv, as_json, summary
+from ansible_collections.pgflex.migrate.plugins.module_utils._report.words import duration, moment, size, span
 
 from .report_worlds import (
     FINDING,

@@ -4,9 +4,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._preflight_table import together
-from ansible_collections.pgflex.migrate.plugins.module_utils._report_parts import with_parts
-from ansible_collections.pgflex.migrate.plugins.module_utils._report_row import EMPTY
+from ansible_collections.pgflex.migrate.plugins.module_utils._preflight.table import together
+from ansible_collections.pgflex.migrate.plugins.module_utils._report.parts import with_parts
+from ansible_collections.pgflex.migrate.plugins.module_utils._report.row import EMPTY
 
 ALL = ["a", "b", "c"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._roles_catalog import PIECES, piece
-from ansible_collections.pgflex.migrate.plugins.module_utils._roles_names import LeftOut, plain
-from ansible_collections.pgflex.migrate.plugins.module_utils._roles_password import is_password, refusal
-from ansible_collections.pgflex.migrate.plugins.module_utils._roles_plan import setting_value
-from ansible_collections.pgflex.migrate.plugins.module_utils._validation_privileges import PLATFORM
+from ansible_collections.pgflex.migrate.plugins.module_utils._roles.catalog import PIECES, piece
+from ansible_collections.pgflex.migrate.plugins.module_utils._roles.names import LeftOut, plain
+from ansible_collections.pgflex.migrate.plugins.module_utils._roles.password import is_password, refusal
+from ansible_collections.pgflex.migrate.plugins.module_utils._roles.plan import setting_value
+from ansible_collections.pgflex.migrate.plugins.module_utils._validation.privileges import PLATFORM
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.pgflex.migrate.plugins.filter.settings import FilterModule
-from ansible_collections.pgflex.migrate.plugins.module_utils._settings import (
+from ansible_collections.pgflex.migrate.plugins.module_utils._migration.settings import (
     DEFAULTS,
     connection_strings,
     derive,

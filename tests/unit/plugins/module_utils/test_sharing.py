@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.pgflex.migrate.plugins.filter.sharing import FilterModule
-from ansible_collections.pgflex.migrate.plugins.module_utils._sharing import (
+from ansible_collections.pgflex.migrate.plugins.module_utils._fleet.sharing import (
     KINDS,
     settled,
     shared,

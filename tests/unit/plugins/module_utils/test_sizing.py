@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.pgflex.migrate.plugins.module_utils._errors import ModuleFailure
-from ansible_collections.pgflex.migrate.plugins.module_utils._sizing import (
+from ansible_collections.pgflex.migrate.plugins.module_utils._server.sizing import (
     Offer,
     major,
     matching,

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._states import (
+from ansible_collections.pgflex.migrate.plugins.module_utils._migration.states import (
     FINAL,
     NAME,
     copy_result,

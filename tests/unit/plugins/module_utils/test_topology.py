@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._topology import Topology, reason
-from ansible_collections.pgflex.migrate.plugins.module_utils._topology_facts import (
+from ansible_collections.pgflex.migrate.plugins.module_utils._topology.facts import (
     AZURE_DNS,
     Facts,
     FirewallRule,
     Peering,
     key,
 )
+from ansible_collections.pgflex.migrate.plugins.module_utils._topology.reason import Topology, reason
 
 from .topology_worlds import (
     AZURE_SERVICES,

@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.pgflex.migrate.plugins.module_utils._marks import made_name
-from ansible_collections.pgflex.migrate.plugins.module_utils._networks import subnet_of
-from ansible_collections.pgflex.migrate.plugins.module_utils._nsg import Side, denied_by
-from ansible_collections.pgflex.migrate.plugins.module_utils._topology import TITLES, reason, rights_lacking
-from ansible_collections.pgflex.migrate.plugins.module_utils._topology_facts import (
+from ansible_collections.pgflex.migrate.plugins.module_utils._topology.facts import (
     DELEGATION,
     Facts,
     FirewallRule,
@@ -21,6 +18,9 @@ from ansible_collections.pgflex.migrate.plugins.module_utils._topology_facts imp
     SecurityRule,
     key,
 )
+from ansible_collections.pgflex.migrate.plugins.module_utils._topology.networks import subnet_of
+from ansible_collections.pgflex.migrate.plugins.module_utils._topology.nsg import Side, denied_by
+from ansible_collections.pgflex.migrate.plugins.module_utils._topology.reason import TITLES, reason, rights_lacking
 
 from .topology_worlds import (
     AZURE_SERVICES,

@@ -2,10 +2,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils import _validation_compare as compare
-from ansible_collections.pgflex.migrate.plugins.module_utils._validation_catalog import Catalog, Relation
-from ansible_collections.pgflex.migrate.plugins.module_utils._validation_large_objects import merged
-from ansible_collections.pgflex.migrate.plugins.module_utils._validation_sql import WHOLE, Column, Type, fold_sql
+from ansible_collections.pgflex.migrate.plugins.module_utils._validation import compare
+from ansible_collections.pgflex.migrate.plugins.module_utils._validation.catalog import Catalog, Relation
+from ansible_collections.pgflex.migrate.plugins.module_utils._validation.large_objects import merged
+from ansible_collections.pgflex.migrate.plugins.module_utils._validation.sql import WHOLE, Column, Type, fold_sql
 
 TYPES = {23: Type("pg_catalog", "int4", "b"), 9007: Type("public", "cube", "b")}
 

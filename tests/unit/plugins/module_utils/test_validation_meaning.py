@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils import _validation_meaning as meaning
-from ansible_collections.pgflex.migrate.plugins.module_utils._validation_meaning import Definition
+from ansible_collections.pgflex.migrate.plugins.module_utils._validation import meaning
+from ansible_collections.pgflex.migrate.plugins.module_utils._validation.meaning import Definition
 
 
 def index(*definitions):

@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils import _validation_privileges as privileges
-from ansible_collections.pgflex.migrate.plugins.module_utils._validation_privileges import Access, Judge, Side
+from ansible_collections.pgflex.migrate.plugins.module_utils._validation import privileges
+from ansible_collections.pgflex.migrate.plugins.module_utils._validation.privileges import Access, Judge, Side
 
 ROLES = {"admin": False, "alice": False, "store": False, "postgres": True}
 

@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils import _validation_sql as sql
-from ansible_collections.pgflex.migrate.plugins.module_utils._validation_catalog import (
+from ansible_collections.pgflex.migrate.plugins.module_utils._validation import sql
+from ansible_collections.pgflex.migrate.plugins.module_utils._validation.catalog import (
     objects_sql,
     relations_sql,
     types_sql,

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._states import RELEASES
-from ansible_collections.pgflex.migrate.plugins.module_utils._watch import (
+from ansible_collections.pgflex.migrate.plugins.module_utils._migration.states import RELEASES
+from ansible_collections.pgflex.migrate.plugins.module_utils._migration.watch import (
     READS_A_SECOND,
     SIGN_OF_LIFE,
     Watch,

@@ -6,8 +6,8 @@ import time
 from typing import Any
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._waves import waves
-from ansible_collections.pgflex.migrate.plugins.module_utils._waves_checks import cycles
+from ansible_collections.pgflex.migrate.plugins.module_utils._fleet.checks import cycles
+from ansible_collections.pgflex.migrate.plugins.module_utils._fleet.waves import waves
 
 NOW = "2026-11-21T12:00:00Z"
 

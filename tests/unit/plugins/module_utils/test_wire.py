@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._states import explain, ready_for_cutover
-from ansible_collections.pgflex.migrate.plugins.module_utils._wire import (
+from ansible_collections.pgflex.migrate.plugins.module_utils._migration.states import explain, ready_for_cutover
+from ansible_collections.pgflex.migrate.plugins.module_utils._migration.wire import (
     COUNTERS,
     FIELDS,
     create_body,

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.pgflex.migrate.plugins.module_utils._addresses import next_free
-from ansible_collections.pgflex.migrate.plugins.module_utils._topology_facts import (
+from ansible_collections.pgflex.migrate.plugins.module_utils._network.addresses import next_free
+from ansible_collections.pgflex.migrate.plugins.module_utils._topology.facts import (
     DELEGATION,
     Endpoint,
     Facts,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils._activity import ClientSession, Writer
+from ansible_collections.pgflex.migrate.plugins.module_utils._source.activity import ClientSession, Writer
 
 MODULE = "migration_cutover"
 ALL = {"properties": {"triggerCutover": "True", "dbsToTriggerCutoverOn": ["shop", "stock"]}}

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import psycopg
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils import _roles_catalog as catalog
+from ansible_collections.pgflex.migrate.plugins.module_utils._roles import catalog
 
 MARKER = "Marker-Secret-4711"
 ARGS = {

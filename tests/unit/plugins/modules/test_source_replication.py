@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.pgflex.migrate.plugins.module_utils import _replication
+from ansible_collections.pgflex.migrate.plugins.module_utils._source import replication
 from ansible_collections.pgflex.migrate.plugins.modules import source_replication
 
 MODULE = "source_replication"
@@ -16,7 +16,7 @@ SUPPORT = f"{SERVER}/configurations/azure.replication_support"
 OPERATION = f"{SUB}/providers/Microsoft.DBforPostgreSQL/locations/westeurope/azureAsyncOperation/1"
 ACCEPTED = {"Azure-AsyncOperation": f"https://management.azure.com{OPERATION}?api-version=1", "Retry-After": "1"}
 ON = {"server": SERVER, "parameters": {"azure.replication_support": "LOGICAL"}}
-FACTS = _replication.Facts("logical", 10, 0, 10, 0, 60000, "migrator", may_replicate=True)
+FACTS = replication.Facts("logical", 10, 0, 10, 0, 60000, "migrator", may_replicate=True)
 PASSWORD = "Marker-Password-1"
 
 
