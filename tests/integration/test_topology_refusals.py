@@ -28,6 +28,8 @@ CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
 # May read applications, and of Azure what a test gives it.
 LIMITED = {"AZURE_CLIENT_ID": "33333333-0000-4000-8000-00000000000c", "AZURE_SECRET": "Lab-Secret~reader"}
 
+TWINS = ("33333333-0000-4000-8000-0000000000e1", "33333333-0000-4000-8000-0000000000e2")
+
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
@@ -36,6 +38,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     hub = {"id": HUB, "name": "Hub", "providers": ["Microsoft.Network"], "resource_groups": [{"name": "hub-rg"}]}
     seed["subscriptions"].append(hub)
     seed["servers"] = []
+    seed["operators"] += [{"client_id": twin, "secret": f"Lab-Secret~{twin}", "name": "twins"} for twin in TWINS]
     path = tmp_path_factory.mktemp("seed") / "hub.yml"
     path.write_text(yaml.safe_dump(seed))
     with running_lab(seed=str(path)) as running:
@@ -133,6 +136,11 @@ CASES = {
         "foreign",
         ("foreign.private.postgres.database.azure.com", HUB, "Private DNS Zone Contributor"),
         {"generation": "classic"},
+    ),
+    "several-applications-of-one-name": Case(
+        "peered",
+        (f"2 applications are named twins, with the client ids {TWINS[0]}, {TWINS[1]}", "pgflex.app.name"),
+        {"generation": "classic", "app": {"name": "twins"}},
     ),
 }
 
