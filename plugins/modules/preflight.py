@@ -67,7 +67,7 @@ options:
       - The target as a resource, for which the module signs in to Azure.
       - Left out, its storage, its size and active migrations are not looked at, and its parameters are read with SQL.
     type: dict
-    suboptions:
+    suboptions: &server
       subscription_id:
         description:
           - Subscription of the server, where it is another one than O(subscription_id).
@@ -87,21 +87,7 @@ options:
       - The source as a resource, where it is a server in Azure.
       - Needed only for the remedy V(logical_replication).
     type: dict
-    suboptions:
-      subscription_id:
-        description:
-          - Subscription of the server, where it is another one than O(subscription_id).
-        type: str
-      resource_group:
-        description:
-          - Resource group that the server is in.
-        type: str
-        required: true
-      name:
-        description:
-          - Name of the server in its group.
-        type: str
-        required: true
+    suboptions: *server
   remedies:
     description:
       - What may be mended; every finding names in C(can_apply) the remedy that there is for it.
