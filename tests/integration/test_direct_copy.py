@@ -771,7 +771,8 @@ def test_all_that_a_copy_may_make_can_be_taken_away_again(servers):
         ).fetchone() == (4, 0)
 
 
-def test_text_that_is_not_valid_in_its_encoding(servers):
+@pytest.mark.parametrize(("mode", "code"), [("offline", "InvalidEncoding"), ("online", "ApplyFails")])
+def test_text_that_is_not_valid_in_its_encoding(servers, mode, code):
     source, _target = servers
     with source.connect() as connection:
         connection.execute("DROP DATABASE IF EXISTS shop_latin")
@@ -783,11 +784,15 @@ def test_text_that_is_not_valid_in_its_encoding(servers):
         connection.execute("CREATE SCHEMA m; CREATE TABLE m.t (v text); INSERT INTO m.t VALUES (E'caf\\xe9')")
     with servers[1].connect("postgres", USER) as connection:
         connection.execute("CREATE DATABASE shop_latin ENCODING 'UTF8' TEMPLATE template0")
-    failed = copy(servers, databases=["shop_latin"])
-    assert failed["failure"]["code"] == "InvalidEncoding" and "caf" not in failed["msg"], failed["msg"]
+    failed = copy(servers, databases=["shop_latin"], mode=mode)
+    assert failed["failure"]["code"] == code and "caf" not in failed["msg"], failed["msg"]
     with servers[1].connect("postgres", USER) as connection:
         connection.execute("DROP DATABASE shop_latin WITH (FORCE)")
-    ok(copy(servers, databases=["shop_latin"]))
+    ok(copy(servers, databases=["shop_latin"], mode=mode))
+    if mode == "online":
+        ok(cut_over(servers))
+    with servers[1].connect("shop_latin", USER) as connection:
+        assert connection.execute("SELECT v::bytea FROM m.t").fetchone() == (b"caf\xe9",)
 
 
 def test_a_target_that_holds_something_is_left_alone(servers):
