@@ -9,7 +9,7 @@ READY := .venv/.ready
 STEP := scripts/step
 # A file's tests stay together, as they share a lab.
 WORKERS ?= $(shell nproc)
-PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export WORKERS
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -39,7 +39,12 @@ test: $(READY) ## everything that CI runs
 	@$(MAKE) -k -j2 --output-sync=target sanity $(LINTS)
 	@$(MAKE) postgres-versions
 	@$(MAKE) test-matrix
-	@$(MAKE) -k unit lab-test conformance integration
+	@$(MAKE) -k unit test-clients integration
+
+# Conformance is one process for each suite; the lab's own tests have the other cores.
+.PHONY: test-clients
+test-clients: $(READY)
+	@$(MAKE) -k -j2 --output-sync=target WORKERS=$$(((WORKERS + 1) / 2)) lab-test conformance
 
 .PHONY: venv
 venv: $(READY) ## the pinned requirements, and PostgreSQL
