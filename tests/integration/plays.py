@@ -169,7 +169,10 @@ class Player:
         }
 
     def play(self, playbook: str, hosts: dict[str, Any], *options: str, **environment: str) -> Played:
-        """Runs pgflex.migrate.<playbook>, or the file of that name; no secret may ever be in the output."""
+        """Runs pgflex.migrate.<playbook>, or the file of that name.
+
+        No secret may ever be in the output, nor what Ansible deprecates: its users can not do anything about it.
+        """
         inventory = self.folder / "inventory.json"
         rows = {name: {"pgflex": settings} for name, settings in hosts.items()}
         inventory.write_text(json.dumps({"all": {"hosts": rows}}))
@@ -189,6 +192,7 @@ class Player:
         )
         for secret in self.secrets:
             assert secret not in done.stdout
+        assert "DEPRECATION WARNING" not in done.stdout, done.stdout
         return Played(done.returncode, done.stdout)
 
     def writes(self, *, refused: bool = True) -> list[str]:
