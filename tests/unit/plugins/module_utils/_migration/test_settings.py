@@ -18,7 +18,7 @@ from ansible_collections.pgflex.migrate.plugins.module_utils._migration.settings
     with_defaults,
 )
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[5]
 GOOD: dict[str, Any] = {
     "source": {"resource_group": "shop-rg", "name": "shop-single", "user": "pgadmin@shop-single", "password": "a"},
     "target": {"resource_group": "shop-rg", "name": "shop-flex", "user": "pgadmin", "password": "b"},

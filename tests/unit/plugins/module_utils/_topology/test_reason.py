@@ -17,7 +17,7 @@ from ansible_collections.pgflex.migrate.plugins.module_utils._topology.facts imp
 )
 from ansible_collections.pgflex.migrate.plugins.module_utils._topology.reason import Topology, reason
 
-from .topology_worlds import (
+from .worlds import (
     AZURE_SERVICES,
     CLASSIC,
     GROUP,

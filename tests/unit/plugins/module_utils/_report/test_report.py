@@ -22,7 +22,7 @@ from ansible_collections.pgflex.migrate.plugins.module_utils._report.row import 
 from ansible_collections.pgflex.migrate.plugins.module_utils._report.text import as_csv, as_json, summary
 from ansible_collections.pgflex.migrate.plugins.module_utils._report.words import duration, moment, size, span
 
-from .report_worlds import (
+from .worlds import (
     FINDING,
     MADE_AT,
     MARKER,

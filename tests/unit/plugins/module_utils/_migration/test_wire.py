@@ -18,7 +18,7 @@ from ansible_collections.pgflex.migrate.plugins.module_utils._migration.wire imp
     yes,
 )
 
-RECORDED = Path(__file__).parents[4].parent / "shared" / "reference" / "recorded"
+RECORDED = Path(__file__).parents[5].parent / "shared" / "reference" / "recorded"
 SERVERS = (
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/{}/providers/Microsoft.DBforPostgreSQL/{}/{}"
 )

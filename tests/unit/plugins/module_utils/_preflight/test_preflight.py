@@ -20,7 +20,7 @@ from ansible_collections.pgflex.migrate.plugins.module_utils._preflight.steps im
 from ansible_collections.pgflex.migrate.plugins.module_utils._preflight.table import fleet, table
 from ansible_collections.pgflex.migrate.plugins.module_utils._preflight.versions import PIECES, piece
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[5]
 
 
 def job(**more: Any) -> rules.Job:

@@ -22,7 +22,7 @@ from ansible_collections.pgflex.migrate.plugins.module_utils._topology.networks 
 from ansible_collections.pgflex.migrate.plugins.module_utils._topology.nsg import Side, denied_by
 from ansible_collections.pgflex.migrate.plugins.module_utils._topology.reason import TITLES, reason, rights_lacking
 
-from .topology_worlds import (
+from .worlds import (
     AZURE_SERVICES,
     CLASSIC,
     GROUP,
