@@ -431,9 +431,9 @@ class Graph:
                 f"{app_id} is already in use.",
             )
         body = principal_body(application, self._directory.tenant_id)
-        self._overlay(
-            body, {name: value for name, value in request.body.items() if name != "appId"}, "servicePrincipal"
-        )
+        # The type is what Entra makes of it, whatever was sent: azure.azcollection writes "application".
+        given = {name: value for name, value in request.body.items() if name not in ("appId", "servicePrincipalType")}
+        self._overlay(body, given, "servicePrincipal")
         principal = self._directory.add_principal(app_id, body, request.caller.id)
         return 201, self._entity(request, "servicePrincipals", self._principal_view(principal))
 

@@ -193,7 +193,9 @@ def test_children(clients: Clients, made: str) -> None:
     api.firewall_rules.begin_delete(GROUP, made, "office").result()
     api.firewall_rules.begin_delete(GROUP, made, "office").result()
     database = models.Database(properties=models.DatabaseProperties(charset="UTF8", collation="en_US.utf8"))
-    assert api.databases.begin_create(GROUP, made, "shop", database).result().properties.charset == "UTF8"
+    created = api.databases.begin_create(GROUP, made, "shop", database).result()
+    for shown in (created, api.databases.get(GROUP, made, "shop")):
+        assert (shown.properties.charset, shown.properties.collation) == ("UTF8", "en_US.utf8")
     assert {"azure_maintenance", "azure_sys", "postgres", "shop"} == {
         item.name for item in api.databases.list_by_server(GROUP, made)
     }

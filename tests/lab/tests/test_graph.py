@@ -114,7 +114,8 @@ def test_a_removed_secret_is_gone(clients: Clients) -> None:
 def test_one_principal_for_an_application(clients: Clients) -> None:
     async def work(graph: GraphServiceClient) -> None:
         made = await make(graph, "Twice")
-        principal = await graph.service_principals.post(ServicePrincipal(app_id=made.app_id))
+        asked = ServicePrincipal(app_id=made.app_id, service_principal_type="application")
+        principal = await graph.service_principals.post(asked)
         assert principal and principal.service_principal_type == "Application"
         with pytest.raises(ODataError) as second:
             await graph.service_principals.post(ServicePrincipal(app_id=made.app_id))

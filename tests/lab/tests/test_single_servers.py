@@ -148,11 +148,17 @@ def test_databases_are_the_servers(clients: Clients, made: str) -> None:
     api = clients.single.databases
     database = api.begin_create_or_update(GROUP, made, "shop", models.Database(charset="UTF8", collation="C")).result()
     assert (database.name, database.charset, database.collation) == ("shop", "UTF8", "C")
+    english = models.Database(charset="UTF8", collation="English_United States.1252")
+    api.begin_create_or_update(GROUP, made, "english", english).result()
+    assert api.get(GROUP, made, "english").collation == english.collation
     with connect(clients, made, f"boss@{made}", "Lab-Passw0rd!changed") as connection:
         connection.autocommit = True
         connection.execute("CREATE DATABASE by_sql")
+        connection.execute("DROP DATABASE english")
+        connection.execute("CREATE DATABASE english")
+    assert api.get(GROUP, made, "english").collation == api.get(GROUP, made, "by_sql").collation
     assert {"shop", "by_sql", "postgres"} <= {item.name for item in api.list_by_server(GROUP, made)}
-    for name in ("shop", "by_sql"):
+    for name in ("shop", "by_sql", "english"):
         api.begin_delete(GROUP, made, name).result()
     with pytest.raises(ResourceNotFoundError):
         api.get(GROUP, made, "shop")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Databases: always as the real server has them, also those made with SQL."""
+"""Databases: always as the real server has them, also those made with SQL; but for the locale that was asked for."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[^\x00/]{1,63}")
 SYSTEM = ("azure_maintenance", "azure_sys", "postgres")
+# Azure's locales, which this machine need not have: the cluster has the C locale of the same character set for them.
+NOT_HERE = ("en_us.utf8", "en_us.utf-8", "english_united states.1252")
+LOCALES = "locales"
 
 
 class Databases:
@@ -36,14 +39,25 @@ class Databases:
         try:
             with self._lab.servers.cluster(server).connect() as connection:
                 rows = connection.execute(
-                    "SELECT datname, pg_encoding_to_char(encoding), datcollate FROM pg_database"
+                    "SELECT datname, pg_encoding_to_char(encoding), datcollate, oid FROM pg_database"
                     " WHERE NOT datistemplate ORDER BY datname"
                 ).fetchall()
         except (ClusterError, psycopg.Error):
             # Not running: Azure says so rather than showing an empty list.
             self._lab.servers.require_ready(server)
             raise
-        return {str(row[0]): {"charset": str(row[1]), "collation": str(row[2])} for row in rows}
+        shown = server.internal.get(LOCALES, {})
+        return {
+            str(name): {"charset": str(charset), "collation": str(shown.get(oid, collation))}
+            for name, charset, collation, oid in rows
+        }
+
+    def _made(self, server: Resource, name: str, collation: str) -> None:
+        """By its oid: one of the same name that SQL makes later has the locale that it really has."""
+        with self._lab.servers.cluster(server).connect() as connection:
+            row = connection.execute("SELECT oid FROM pg_database WHERE datname = %s", [name]).fetchone()
+        if row is not None:
+            server.internal.setdefault(LOCALES, {})[row[0]] = collation
 
     @staticmethod
     def _view(server: Resource, name: str, properties: dict[str, str]) -> dict[str, Any]:
@@ -72,7 +86,8 @@ class Databases:
         if not NAME.fullmatch(name):
             raise invalid("databaseName")
         charset = str(properties.get("charset") or "UTF8")
-        collation = _collation(str(properties.get("collation") or ""))
+        asked = str(properties.get("collation") or "")
+        collation = "" if asked.lower() in NOT_HERE else asked
 
         def work() -> Any:
             existing = self._rows(server).get(name)
@@ -81,6 +96,8 @@ class Databases:
                     self._lab.servers.cluster(server).create_database(name, charset=charset, collation=collation)
                 except ClusterError as error:
                     raise invalid("charset or collation", str(error)) from error
+                if asked and not collation:
+                    self._made(server, name, asked)
             return self._view(server, name, self._rows(server)[name])
 
         return self._lab.servers.child_change(
@@ -102,8 +119,3 @@ class Databases:
         return self._lab.servers.child_change(
             request, server, "DropDatabase", self._lab.settings.configuration_seconds, work
         )
-
-
-def _collation(text: str) -> str:
-    """Azure's locales that this machine need not have become the C locale of the same character set."""
-    return "" if text.lower() in ("en_us.utf8", "en_us.utf-8", "english_united states.1252") else text
