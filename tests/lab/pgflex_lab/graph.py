@@ -207,6 +207,13 @@ def secret_body(secret: Secret, value: str | None = None) -> dict[str, Any]:
     }
 
 
+def _merged(old: Any, new: Any) -> Any:
+    """Of complex values, at any depth, what was not sent stays as it is."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    return old | {name: _merged(old.get(name), value) for name, value in new.items()}
+
+
 class Graph:
     """One route table; the key of an object is its id or `(appId='...')`."""
 
@@ -361,10 +368,7 @@ class Graph:
                     "Request_BadRequest",
                     f"The property '{name}' does not exist on type 'microsoft.graph.{kind.lower()}'.",
                 )
-            if isinstance(value, dict) and isinstance(body[name], dict):
-                body[name] = {**body[name], **value}
-            else:
-                body[name] = value
+            body[name] = _merged(body[name], value)
 
     # Secrets
 

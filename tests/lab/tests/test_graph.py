@@ -18,9 +18,11 @@ from msgraph.generated.applications.item.remove_password.remove_password_post_re
 )
 from msgraph.generated.models.application import Application
 from msgraph.generated.models.application_collection_response import ApplicationCollectionResponse
+from msgraph.generated.models.implicit_grant_settings import ImplicitGrantSettings
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from msgraph.generated.models.password_credential import PasswordCredential
 from msgraph.generated.models.service_principal import ServicePrincipal
+from msgraph.generated.models.web_application import WebApplication
 from msgraph_core import PageIterator
 
 from sdk_clients import Clients
@@ -107,6 +109,30 @@ def test_a_removed_secret_is_gone(clients: Clients) -> None:
             await one.remove_password.post(RemovePasswordPostRequestBody(key_id=UUID(int=1)))
         read = await one.get()
         assert read and read.password_credentials == []
+
+    clients.graph(work)
+
+
+def test_complex_properties_keep_what_was_not_sent(clients: Clients) -> None:
+    async def work(graph: GraphServiceClient) -> None:
+        made = await graph.applications.post(
+            Application(
+                display_name="Complex",
+                web=WebApplication(
+                    redirect_uris=["https://shop.example.org/back"],
+                    implicit_grant_settings=ImplicitGrantSettings(enable_id_token_issuance=True),
+                ),
+            )
+        )
+        assert made and made.web and made.web.implicit_grant_settings
+        assert made.web.implicit_grant_settings.enable_access_token_issuance is False
+        one = graph.applications.by_application_id(str(made.id))
+        granted = ImplicitGrantSettings(enable_access_token_issuance=True)
+        await one.patch(Application(web=WebApplication(implicit_grant_settings=granted)))
+        read = await one.get()
+        assert read and read.web and read.web.redirect_uris == ["https://shop.example.org/back"]
+        settings = read.web.implicit_grant_settings
+        assert settings and settings.enable_access_token_issuance and settings.enable_id_token_issuance
 
     clients.graph(work)
 
