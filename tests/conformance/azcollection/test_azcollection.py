@@ -18,8 +18,6 @@ from conformance_table import tried
 
 PLAYBOOKS = sorted((SUITE / "plays").glob("*.yml"))
 CASES = [(playbook, task) for playbook in PLAYBOOKS for task in tasks_of(playbook)]
-
-
 Target = Callable[[str], list[tuple[object, ...]]]
 
 
@@ -27,6 +25,17 @@ def test_every_task_is_judged_under_a_name_of_its_own() -> None:
     names = [task["name"] for _playbook, task in CASES]
     assert len(set(names)) == len(names)
     assert [task["name"] for _playbook, task in CASES if "expect" not in task.get("vars", {})] == []
+
+
+def test_what_differs_is_named() -> None:
+    wanted = {"changed": True, "state": {"ids": [{"id": 1}, {}], "tags": None}}
+    assert list(unlike(wanted, {"changed": True, "state": {"ids": [{"id": 1, "x": 2}, {"y": 3}]}})) == []
+    assert list(unlike(wanted, {"changed": False, "state": {"ids": [{"id": 2}], "tags": {}}})) == [
+        "$.changed: False instead of True",
+        "$.state.ids: 1 instead of 2 items: [{'id': 2}]",
+        "$.state.ids[0].id: 2 instead of 1",
+        "$.state.tags: {} instead of None",
+    ]
 
 
 @pytest.mark.parametrize(
