@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Stands for the SDKs that azure.azcollection imports in every module, whatever service the module is for.
 
-It takes all of them or none: 1.7 GB, and seconds of every task. Those of services that the lab does not have are empty
+It takes all of them or none: 840 MB, and seconds of every task. Those of services that the lab does not have are empty
 here, so that a module that does use one fails at its first call.
 """
 
