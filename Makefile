@@ -11,6 +11,8 @@ STEP := scripts/step
 WORKERS ?= $(shell nproc)
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export WORKERS
+# What test-matrix has run already, make test does not run a third time.
+SELECT ?=
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build/collections
@@ -36,10 +38,9 @@ rehearse: $(READY) ## yours: INVENTORY=path [PLAYBOOK=name] [SIZE=MB]
 
 .PHONY: test
 test: $(READY) ## everything that CI runs
-	@$(MAKE) -k -j2 --output-sync=target sanity $(LINTS)
-	@$(MAKE) postgres-versions
+	@$(MAKE) -k -j2 --output-sync=target sanity $(LINTS) postgres-versions matrix-environments
 	@$(MAKE) test-matrix
-	@$(MAKE) -k unit test-clients integration
+	@$(MAKE) -k unit test-clients integration SELECT='-m "not matrix"'
 
 # Conformance is one process for each suite; the lab's own tests have the other cores.
 .PHONY: test-clients
@@ -84,7 +85,7 @@ bench-fleet: $(READY) ## cost of many migrations: [SIZES="1 10"] [OPTIONS=...]
 
 .PHONY: integration
 integration: $(READY) ## playbooks, roles and modules against the lab; the demo
-	@$(PYTEST) tests/integration tests/demo
+	@$(PYTEST) $(SELECT) tests/integration tests/demo
 
 .PHONY: conformance
 conformance: $(READY) ## clients that others wrote judge the lab
@@ -127,6 +128,10 @@ lint-shell: $(READY)
 .PHONY: sanity
 sanity: $(READY) ## ansible-test sanity, in a virtual environment
 	@$(STEP) 'ansible-test sanity' scripts/sanity
+
+.PHONY: matrix-environments
+matrix-environments: $(READY)
+	@scripts/matrix environments
 
 .PHONY: test-matrix
 test-matrix: $(READY) ## the oldest and the newest ansible-core

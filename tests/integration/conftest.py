@@ -14,7 +14,25 @@ from pgflex_lab.process import Running
 from pgflex_lab.testing import running_lab
 from postgres_versions.fixtures import postgres
 
+HERE = Path(__file__).parent
 __all__ = ["postgres"]
+
+# Begun first, the longest files leave no worker alone at the end.
+LONGEST = (
+    "test_topologies",
+    "test_topology_pieces",
+    "test_fleet",
+    "test_faults",
+    "test_public_access",
+    "test_direct_engine",
+    "test_modules_networks",
+    "test_both_ways",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)) if item.path.parent == HERE else len(order))
 
 
 @pytest.fixture(scope="session")
