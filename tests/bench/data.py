@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Bench:
         for cluster in (self.source, self.target):
             cluster.create()
         self.home = home
+        self.numbers = count(1)
         self.programs = client_programs(major)
         self.bytes = load(self.source, gigabytes)
         for cluster in (self.source, self.target):
@@ -91,7 +93,9 @@ class Bench:
             shutil.rmtree(work, ignore_errors=True)
 
     def direct_copy(self, taken: Taken) -> None:
-        args = {**self.options(), "name": "bench", "databases": [DATABASE], "jobs": JOBS, "overwrite": True}
+        # A name that has succeeded is done: each run is a copy of its own.
+        name = f"bench-{next(self.numbers)}"
+        args = {**self.options(), "name": name, "databases": [DATABASE], "jobs": JOBS, "overwrite": True}
         module("direct_copy", args, taken)
 
     def validation(self, taken: Taken) -> None:
